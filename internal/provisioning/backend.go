@@ -1,3 +1,6 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package provisioning
 
 import (

@@ -1,3 +1,6 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package provisioning is the engine that brings access in a target system to a wanted state: it observes, plans,
 // applies and verifies. It knows neither Kubernetes nor Cakewalk nor any particular target.
 //

@@ -1,0 +1,309 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// State says what became of a planned change.
+type State string
+
+const (
+	// Planned means that the change was decided and has not been seen to be in effect. It may or may not have been sent.
+	Planned State = "Planned"
+	// Applied means that the change was seen to be in effect.
+	Applied State = "Applied"
+	// Unverifiable means that the target system accepted the change and cannot show it.
+	Unverifiable State = "Unverifiable"
+)
+
+// Result is a planned change and what became of it.
+type Result struct {
+	// Change is what was planned.
+	Change Change
+	// State is what became of it.
+	State State
+}
+
+// Outcome is what Provision did.
+type Outcome struct {
+	// Results are the planned changes in their order; empty where the goal was reached already.
+	Results []Result
+	// InEffect tells of a change that an earlier call planned whether it is seen to be in effect now. Nil where nothing
+	// could be observed.
+	InEffect func(Change) bool
+}
+
+// Verified tells whether everything that was changed was also seen.
+func (o Outcome) Verified() bool {
+	return !slices.ContainsFunc(o.Results, func(r Result) bool { return r.State != Applied })
+}
+
+// Intent is what is about to be done.
+type Intent struct {
+	// Changes is the whole plan, in its order.
+	Changes []Change
+	// InEffect tells of a change that an earlier call planned whether it is seen to be in effect now.
+	InEffect func(Change) bool
+}
+
+// Intend is told the intent before the first change is made. If it returns an error, nothing is changed and Provision
+// returns that error: a plan that could not be recorded is not carried out.
+type Intend func(ctx context.Context, intent Intent) error
+
+// Engine brings access to a goal in one target system: it observes, plans, applies and observes again. Several calls may
+// run at the same time. It repeats nothing by itself: a call that ends with an error is made again by its caller, and
+// goes on from what is then observed.
+type Engine struct {
+	// Backend speaks to the target system.
+	Backend Backend
+	// Ledger is shared by all engines of one target system; nil remembers nothing.
+	Ledger *Ledger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Called is told of every call to the backend: the operation (check, observe or an Action), how long it took and its
+	// error. Nil tells nobody.
+	Called func(operation string, took time.Duration, err error)
+}
+
+// Plan observes and returns what Provision would change now. It changes nothing.
+func (e *Engine) Plan(ctx context.Context, s Subject, g Goal) ([]Change, error) {
+	if concernsEntitlements(g.Kind) {
+		return e.planEntitlements(ctx, g)
+	}
+	seen, err := e.observe(ctx, s, g.Scope())
+	if err != nil {
+		return nil, err
+	}
+	plan, err := Plan(g, seen)
+	return flatten(plan), err
+}
+
+// Provision brings the target system to the goal. An error says that the goal is not known to be reached; Outcome then
+// says how far it came. Provision returns the error words of this package, ctx's error, or what intend returned.
+func (e *Engine) Provision(ctx context.Context, s Subject, g Goal, intend Intend) (Outcome, error) {
+	if concernsEntitlements(g.Kind) {
+		return e.provisionEntitlements(ctx, g, intend)
+	}
+	seen, err := e.observe(ctx, s, g.Scope())
+	if err != nil {
+		return Outcome{}, err
+	}
+	done := Outcome{InEffect: inEffect(seen)}
+	plan, err := Plan(g, seen)
+	if err != nil || len(plan) == 0 {
+		return done, err
+	}
+	all := flatten(plan)
+	if err := intend(ctx, Intent{Changes: all, InEffect: inEffect(seen)}); err != nil {
+		return done, err
+	}
+	done.Results = planned(all)
+	next := 0
+	for _, step := range plan {
+		if seen, err = e.take(ctx, s, g, step, seen, done.Results[next:next+len(step)]); err != nil {
+			return done, err
+		}
+		next += len(step)
+	}
+	return done, nil
+}
+
+// take applies one step and verifies it. What counts is what is seen afterwards, also after an error: a request that
+// timed out may have been carried out, and servers answer a change that is already so in every possible way.
+func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before Access, results []Result) (Access, error) {
+	var applyErr error
+	sent := 0
+	for _, c := range step {
+		if interrupted(ctx) {
+			return before, ctx.Err()
+		}
+		e.noteRemoval(c, before.AccountID)
+		applyErr = e.call(string(c.Action), func() error { return e.Backend.Apply(ctx, s, c) })
+		if applyErr != nil {
+			break
+		}
+		sent++
+	}
+	var unavailable *UnavailableError
+	if errors.As(applyErr, &unavailable) || interrupted(ctx) {
+		return before, errors.Join(applyErr, ctx.Err())
+	}
+	after, err := e.observe(ctx, s, g.Scope())
+	if err != nil {
+		return before, errors.Join(applyErr, err)
+	}
+	var missing error
+	for i, c := range step {
+		switch effect(c, after) {
+		case Present:
+			results[i].State = Applied
+		case NotVisible:
+			if i < sent {
+				results[i].State = Unverifiable
+				continue
+			}
+			missing = cmpErr(missing, applyErr)
+		case Absent:
+			missing = cmpErr(missing, cmpErr(applyErr, Retryable(fmt.Errorf("the target system accepted the change and does not show it: %s", describe(c)))))
+		}
+	}
+	if err := e.checkOthers(step, before, after); err != nil {
+		return after, err
+	}
+	return after, missing
+}
+
+// cmpErr returns the first of two errors that is one.
+func cmpErr(first, second error) error {
+	if first != nil {
+		return first
+	}
+	return second
+}
+
+// noteRemoval tells the ledger before the change is sent: another task may look between the change and its answer.
+func (e *Engine) noteRemoval(c Change, accountID string) {
+	switch c.Action {
+	case RemoveEntitlement:
+		e.Ledger.note(c.Entitlement, accountID, e.now())
+	case DeleteAccount, DeactivateAccount:
+		e.Ledger.note(everything, accountID, e.now())
+	case RemoveAllMembers:
+		e.Ledger.note(c.Entitlement, everything, e.now())
+	case CreateAccount, ActivateAccount, AddEntitlement, CreateEntitlement:
+	}
+}
+
+// checkOthers looks for holders of the step's entitlements who vanished while the step was taken, other than by another
+// task. A target system that loses members when one is added must not be given another change.
+func (e *Engine) checkOthers(step Step, before, after Access) error {
+	for _, c := range step {
+		if c.Entitlement == "" {
+			continue
+		}
+		was, is := before.Entitlements[c.Entitlement], after.Entitlements[c.Entitlement]
+		if !was.OthersKnown || !is.OthersKnown {
+			continue
+		}
+		left := make(map[string]bool, len(is.Others))
+		for _, id := range is.Others {
+			left[id] = true
+		}
+		var vanished []string
+		for _, id := range was.Others {
+			if !left[id] && !e.Ledger.has(c.Entitlement, id) {
+				vanished = append(vanished, id)
+			}
+		}
+		if len(vanished) > 0 {
+			return Permanent(ReasonOthersVanished, fmt.Errorf(
+				"%d other members of %q vanished while this change was made (ids %v); nothing more is changed until a person has looked",
+				len(vanished), c.Entitlement, vanished[:min(len(vanished), 5)]))
+		}
+	}
+	return nil
+}
+
+// effect tells whether a change is seen to be in effect: Present, Absent, or NotVisible.
+func effect(c Change, seen Access) Presence {
+	is := func(b bool) Presence {
+		if b {
+			return Present
+		}
+		return Absent
+	}
+	switch c.Action {
+	case CreateAccount, ActivateAccount:
+		return is(seen.Account == AccountActive)
+	case DeactivateAccount:
+		return is(seen.Account != AccountActive)
+	case DeleteAccount:
+		return is(seen.Account == AccountAbsent)
+	case AddEntitlement:
+		return seen.Entitlements[c.Entitlement].Presence
+	case RemoveEntitlement:
+		switch seen.Entitlements[c.Entitlement].Presence {
+		case Present:
+			return Absent
+		case NotVisible:
+			return is(seen.Account == AccountAbsent).orNotVisible()
+		default:
+			return Present
+		}
+	default:
+		return Absent
+	}
+}
+
+// inEffect judges changes by one observation.
+func inEffect(seen Access) func(Change) bool {
+	return func(c Change) bool { return effect(c, seen) == Present }
+}
+
+// orNotVisible turns Absent into NotVisible.
+func (p Presence) orNotVisible() Presence {
+	if p == Absent {
+		return NotVisible
+	}
+	return p
+}
+
+func (e *Engine) observe(ctx context.Context, s Subject, scope []string) (Access, error) {
+	var seen Access
+	err := e.call("observe", func() (err error) {
+		seen, err = e.Backend.Observe(ctx, s, scope)
+		return err
+	})
+	return seen, err
+}
+
+// Check tells whether the target system can be used.
+func (e *Engine) Check(ctx context.Context) error {
+	return e.call("check", func() error { return e.Backend.Check(ctx) })
+}
+
+func (e *Engine) call(operation string, f func() error) error {
+	start := e.now()
+	err := f()
+	if e.Called != nil {
+		e.Called(operation, e.now().Sub(start), err)
+	}
+	return err
+}
+
+func (e *Engine) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
+}
+
+func flatten(plan []Step) []Change {
+	var all []Change
+	for _, s := range plan {
+		all = append(all, s...)
+	}
+	return all
+}
+
+func planned(changes []Change) []Result {
+	results := make([]Result, len(changes))
+	for i, c := range changes {
+		results[i] = Result{Change: c, State: Planned}
+	}
+	return results
+}
+
+func describe(c Change) string {
+	if c.Entitlement == "" {
+		return string(c.Action)
+	}
+	return fmt.Sprintf("%s %q", c.Action, c.Entitlement)
+}
