@@ -1,0 +1,119 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testenv gives tests a real etcd and kube-apiserver with the operator's custom resource definitions.
+//
+// The environment variable KUBEBUILDER_ASSETS names the folder with the programs etcd, kube-apiserver and kubectl;
+// `make test` sets it.
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+)
+
+// Env is a running API server.
+type Env struct {
+	// Config connects to it with every right.
+	Config *rest.Config
+	// Scheme knows the built-in kinds and the operator's.
+	Scheme *k8sruntime.Scheme
+
+	env *envtest.Environment
+}
+
+// Main starts an API server, runs the tests of a package, stops the server and exits. It is the body of TestMain; the
+// running server is stored in env before the first test.
+func Main(m *testing.M, env **Env) {
+	e, err := Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starting etcd and kube-apiserver:", err)
+		os.Exit(1)
+	}
+	*env = e
+	code := m.Run()
+	if err := e.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping etcd and kube-apiserver:", err)
+	}
+	os.Exit(code)
+}
+
+// Start starts etcd and kube-apiserver and installs the custom resource definitions.
+func Start() (*Env, error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return nil, fmt.Errorf("KUBEBUILDER_ASSETS is not set: run `make test`, or `export KUBEBUILDER_ASSETS=\"$(make -s assets)\"` first")
+	}
+	scheme := k8sruntime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := accessv1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	env := &envtest.Environment{
+		CRDDirectoryPaths:        []string{filepath.Join(root(), "config", "crd", "bases")},
+		ErrorIfCRDPathMissing:    true,
+		ControlPlaneStartTimeout: 2 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+	}
+	config, err := env.Start()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	return &Env{Config: config, Scheme: scheme, env: env}, nil
+}
+
+// Stop stops the API server and etcd.
+func (e *Env) Stop() error { return e.env.Stop() }
+
+// Client returns a client that reads from the API server itself.
+func (e *Env) Client(t testing.TB) client.WithWatch {
+	t.Helper()
+	c, err := client.NewWithWatch(e.Config, client.Options{Scheme: e.Scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Namespace makes a namespace for one test.
+func (e *Env) Namespace(t testing.TB) string {
+	t.Helper()
+	name := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		default:
+			return '-'
+		}
+	}, t.Name()), "-")
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: strings.Trim(name[:min(len(name), 50)], "-") + "-"}}
+	if err := e.Client(t).Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// root is the repository's root, found from where this file was compiled.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
