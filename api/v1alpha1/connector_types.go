@@ -233,7 +233,7 @@ type SCIMBackend struct {
 	// +kubebuilder:validation:XValidation:rule="!self.contains('@') && !self.contains('?') && !self.contains('#')",message="must not contain user information, a query or a fragment"
 	BaseURL string `json:"baseURL,omitempty"`
 
-	// allowInsecureHTTP allows a baseURL and a tokenURL with http, so that credentials travel unencrypted. Default: false.
+	// allowInsecureHTTP allows a baseURL with http, so that credentials travel unencrypted. Default: false.
 	// +optional
 	AllowInsecureHTTP *bool `json:"allowInsecureHTTP,omitempty"`
 
