@@ -1,0 +1,200 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/provisioning"
+)
+
+// act carries out a decision to plan or to provision, once the connector's gate lets the task in. It returns what to
+// settle, or how long to wait.
+func (r *AccessTaskReconciler) act(ctx context.Context, task *accessv1alpha1.AccessTask, d decision) decision {
+	name := types.NamespacedName{Namespace: task.Namespace, Name: d.connector.Name}
+	if left, err := r.Gates.closedFor(name); err != nil {
+		d.verb, d.outcome = verbSettle, connectorNotReady(d.connector, err.Error())
+		d.outcome.after = left
+		return d
+	} else if left > 0 {
+		return d.waitFor(left)
+	}
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+
+	engine, subject, err := r.target(ctx, task, d)
+	if err != nil {
+		return d.fail(task, err, r.now())
+	}
+	in, parked := r.Gates.enter(entry{
+		connector: name,
+		task:      types.NamespacedName{Namespace: task.Namespace, Name: task.Name},
+		subject:   strings.ToLower(subject.ID),
+		slots:     int(max(d.connector.Spec.Limits.MaxConcurrent, 1)),
+		order:     receivedTime(task),
+	})
+	if !in {
+		return d.park(parked)
+	}
+	d.base.Subject = subject.ID
+	if d.verb == verbPlan {
+		return r.plan(ctx, engine, subject, d)
+	}
+	return r.provision(ctx, task, engine, subject, d)
+}
+
+// target returns the engine and whom the task is about.
+func (r *AccessTaskReconciler) target(ctx context.Context, task *accessv1alpha1.AccessTask, d decision) (*provisioning.Engine, provisioning.Subject, error) {
+	engine, err := r.Targets.Engine(ctx, d.connector)
+	if err != nil || onlyWhereListed(d.goal.Kind) {
+		return engine, provisioning.Subject{}, err
+	}
+	subject, err := r.Targets.Subject(ctx, d.connector, task.Spec.Request)
+	return engine, subject, err
+}
+
+// plan shows what would be changed.
+func (r *AccessTaskReconciler) plan(ctx context.Context, engine *provisioning.Engine, s provisioning.Subject, d decision) decision {
+	changes, err := engine.Plan(ctx, s, d.goal)
+	d.verb, d.outcome = verbSettle, outcome{reason: accessv1alpha1.ReasonDryRun}
+	now := r.now()
+	d.base.Changes = nil
+	var wrong *provisioning.PermanentError
+	switch {
+	case errors.As(err, &wrong):
+		d.outcome.message = "dry run: the task would end as PermanentError: " + err.Error()
+	case err != nil:
+		d.outcome = failed(err, provisioning.Remove, d.connector, 1, now, now)
+		d.outcome.reason = accessv1alpha1.ReasonDryRun
+		d.outcome.message = "dry run: the target system could not be observed: " + err.Error()
+		d.outcome.after = max(d.outcome.after, time.Duration(d.connector.Spec.Retry.MinDelaySeconds)*time.Second)
+		d.outcome.unprovisioned, d.outcome.stalled = "", ""
+	case len(changes) == 0:
+		d.outcome.message = "dry run: the target system is as wanted; nothing would be changed"
+	default:
+		d.base.Changes = withResults(nil, planned(changes), now)
+		d.outcome.message = "dry run: would be changed: " + summary(d.base.Changes)
+	}
+	return d
+}
+
+// errNotRecorded wraps the error of a plan that could not be recorded: nothing was changed.
+type errNotRecorded struct{ error }
+
+func (e errNotRecorded) Unwrap() error { return e.error }
+
+// provision brings the target system to the goal. The attempt and its plan are recorded before the first change is made,
+// in a write that fails if anybody changed the task meanwhile.
+func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alpha1.AccessTask, engine *provisioning.Engine, s provisioning.Subject, d decision) decision {
+	start := r.now()
+	before := d.base
+	d.base.Attempts = ptr(valueOr(before.Attempts, 0) + 1)
+	d.base.LastAttemptTime = ptr(metav1.NewTime(start))
+	if d.base.StartTime == nil {
+		d.base.StartTime = d.base.LastAttemptTime
+	}
+	result, err := engine.Provision(ctx, s, d.goal, func(_ context.Context, i provisioning.Intent) error {
+		d.base.Changes = withResults(recorded(&before, i.InEffect, start), planned(i.Changes), start)
+		status := settle(task, d.base, d.connector, r.kindOf(d.connector), outcome{
+			reason:        accessv1alpha1.ReasonProvisioning,
+			message:       "changing the target system: " + summary(withResults(nil, planned(i.Changes), start)),
+			unprovisioned: accessv1alpha1.ReasonNotProvisioned,
+		}, start)
+		if err := r.apply(ctx, task, status); err != nil {
+			return errNotRecorded{err}
+		}
+		return nil
+	})
+	now := r.now()
+	var unrecorded errNotRecorded
+	if errors.As(err, &unrecorded) {
+		// Nothing was changed; the task comes back with its newer version, or when the API server takes writes again.
+		return d.waitFor(time.Second)
+	}
+	d.verb = verbSettle
+	if result.InEffect != nil {
+		d.base.Changes = withResults(recorded(&before, result.InEffect, now), result.Results, now)
+	}
+	if err == nil {
+		d.outcome = done(d.base.Changes, result.Verified())
+	} else {
+		d.outcome = failed(err, d.goal.Kind, d.connector, *d.base.Attempts, d.base.StartTime.Time, now)
+	}
+	if !d.outcome.costs {
+		d.base.Attempts = before.Attempts
+	}
+	return d
+}
+
+// close tells the connector's gate what the attempt found.
+func (r *AccessTaskReconciler) close(d decision) {
+	if d.connector == nil {
+		return
+	}
+	name := types.NamespacedName{Namespace: d.connector.Namespace, Name: d.connector.Name}
+	switch c := d.outcome.closes; {
+	case c.unavailable != nil:
+		if r.Gates.trip(name, c.unavailable) {
+			r.Probe(name)
+		}
+	case c.rateLimited:
+		r.Gates.pause(name, c.pause)
+	case c.doubtful:
+		r.Probe(name)
+	case d.outcome.finished == metav1.ConditionTrue && d.outcome.costs:
+		r.Gates.worked(name)
+	}
+}
+
+// fail settles a task whose target could not be made ready.
+func (d decision) fail(task *accessv1alpha1.AccessTask, err error, now time.Time) decision {
+	d.verb = verbSettle
+	d.outcome = failed(err, d.goal.Kind, d.connector, valueOr(d.base.Attempts, 0), startTime(task, now), now)
+	d.outcome.costs = false
+	return d
+}
+
+// waitFor leaves the status as it is.
+func (d decision) waitFor(after time.Duration) decision {
+	d.verb, d.after = verbWait, after
+	return d
+}
+
+// park leaves a task until its turn comes. Its status says so once the wait is longer than a moment.
+func (d decision) park(parked time.Duration) decision {
+	if parked < parkedStatusAfter {
+		return d.waitFor(parkedStatusAfter - parked + time.Second)
+	}
+	if reasonOf(&d.base) != accessv1alpha1.ReasonPending || d.base.ConnectorRef != nil {
+		return d.waitFor(time.Minute)
+	}
+	d.verb, d.outcome = verbSettle, outcome{
+		reason:  accessv1alpha1.ReasonPending,
+		message: "waits for its turn: as many other tasks of the connector as spec.limits.maxConcurrent allows are worked on",
+		after:   time.Minute,
+	}
+	return d
+}
+
+// receivedTime is a task's place among the others.
+func receivedTime(task *accessv1alpha1.AccessTask) time.Time {
+	if task.Spec.ReceivedTime != nil {
+		return task.Spec.ReceivedTime.Time
+	}
+	return task.CreationTimestamp.Time
+}
+
+func startTime(task *accessv1alpha1.AccessTask, now time.Time) time.Time {
+	if task.Status.StartTime != nil {
+		return task.Status.StartTime.Time
+	}
+	return now
+}

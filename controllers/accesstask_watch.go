@@ -1,0 +1,70 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+)
+
+// indexUnfinished is the cache's index of tasks that are not finished.
+const indexUnfinished = "unfinished"
+
+func indexTasks(ctx context.Context, indexer client.FieldIndexer) error {
+	err := indexer.IndexField(ctx, &accessv1alpha1.AccessTask{}, indexUnfinished, func(o client.Object) []string {
+		if task, ok := o.(*accessv1alpha1.AccessTask); ok && !finished(&task.Status) {
+			return []string{"true"}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("indexing unfinished tasks: %w", err)
+	}
+	return nil
+}
+
+// tasksOf lists the unfinished tasks of a Connector's namespace: a change of one Connector can change where any of them
+// is routed.
+func (r *AccessTaskReconciler) tasksOf(ctx context.Context, connector client.Object) []reconcile.Request {
+	var tasks accessv1alpha1.AccessTaskList
+	err := r.List(ctx, &tasks, client.InNamespace(connector.GetNamespace()), client.MatchingFields{indexUnfinished: "true"}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Listing the tasks of a connector", "namespace", connector.GetNamespace(), "connector", connector.GetName())
+		return nil
+	}
+	requests := make([]reconcile.Request, len(tasks.Items))
+	for i := range tasks.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&tasks.Items[i])
+	}
+	return requests
+}
+
+// wakingChanges passes on the changes of a Connector that can matter to a task: its spec and its condition Ready.
+func wakingChanges() builder.WatchesOption {
+	return builder.WithPredicates(predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*accessv1alpha1.Connector)
+			after, ok2 := e.ObjectNew.(*accessv1alpha1.Connector)
+			if !ok || !ok2 {
+				return true
+			}
+			return before.Generation != after.Generation ||
+				before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+				!equality.Semantic.DeepEqual(
+					meta.FindStatusCondition(before.Status.Conditions, accessv1alpha1.ConditionReady),
+					meta.FindStatusCondition(after.Status.Conditions, accessv1alpha1.ConditionReady))
+		},
+	})
+}
