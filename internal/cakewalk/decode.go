@@ -1,0 +1,147 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cakewalk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	kjson "sigs.k8s.io/json"
+)
+
+// BodyError says that a body is neither an array of events nor an event, so that nothing can be read from it.
+type BodyError struct {
+	// Detail says why. It may hold one character of the body, and its place.
+	Detail string
+}
+
+// Error implements error.
+func (e *BodyError) Error() string { return e.Detail }
+
+// TooManyEventsError says that a delivery holds more events than it may.
+type TooManyEventsError struct {
+	// Max is how many it may hold.
+	Max int
+}
+
+// Error implements error.
+func (e *TooManyEventsError) Error() string {
+	return fmt.Sprintf("the delivery holds more than %d events", e.Max)
+}
+
+// Decode reads the events of a delivery: a JSON array of events (RFC 8259) or one bare event object. An empty array
+// holds no events.
+//
+// The error is a *BodyError where the body cannot be read at all, or a *TooManyEventsError where it holds more than
+// maxEvents events. What is wrong with a single event is in its Err; the others are good all the same. Member names
+// are case-sensitive, and one that comes twice makes its event malformed: nobody could tell which of the two is meant.
+func Decode(body []byte, maxEvents int) ([]Event, error) {
+	elements, err := split(body, maxEvents)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]Event, len(elements))
+	for i, element := range elements {
+		events[i] = decodeEvent(i, element)
+	}
+	return events, nil
+}
+
+// split checks the whole body's syntax and cuts it into the texts of its events.
+func split(body []byte, maxEvents int) ([]json.RawMessage, error) {
+	if !utf8.Valid(body) {
+		return nil, &BodyError{Detail: "the body is not UTF-8"}
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		if len(bytes.TrimSpace(body)) == 0 {
+			return nil, &BodyError{Detail: "the body is empty"}
+		}
+		return nil, &BodyError{Detail: "the body is not JSON: " + describe(err)}
+	}
+	whole = bytes.TrimSpace(whole)
+	switch whole[0] {
+	case '{':
+		if maxEvents < 1 {
+			return nil, &TooManyEventsError{Max: maxEvents}
+		}
+		return []json.RawMessage{whole}, nil
+	case '[':
+	default:
+		return nil, &BodyError{Detail: "the body is neither an array of events nor an event"}
+	}
+
+	decoder := json.NewDecoder(bytes.NewReader(whole))
+	if _, err := decoder.Token(); err != nil {
+		return nil, &BodyError{Detail: "the body is not JSON: " + describe(err)}
+	}
+	var elements []json.RawMessage
+	for decoder.More() {
+		if len(elements) == maxEvents {
+			return nil, &TooManyEventsError{Max: maxEvents}
+		}
+		var element json.RawMessage
+		if err := decoder.Decode(&element); err != nil {
+			return nil, &BodyError{Detail: "the body is not JSON: " + describe(err)}
+		}
+		elements = append(elements, element)
+	}
+	return elements, nil
+}
+
+func describe(err error) string {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Sprintf("%v (at byte %d)", syntax, syntax.Offset)
+	}
+	return err.Error()
+}
+
+func decodeEvent(index int, text json.RawMessage) Event {
+	event := Event{Index: index}
+	if text[0] != '{' {
+		event.Err = &FieldError{Message: "must be an object"}
+		return event
+	}
+	var tree any
+	duplicates, err := kjson.UnmarshalStrict(text, &tree, kjson.DisallowDuplicateFields)
+	if err != nil {
+		// The syntax is known to be good: what is left is a number that fits no number type.
+		event.Err = &FieldError{Message: "holds a number that is out of range"}
+		return event
+	}
+	if len(duplicates) > 0 {
+		event.Err = duplicateError(duplicates[0])
+		return event
+	}
+
+	r := reader{}
+	root := node{value: tree}
+	event.Type = r.requiredText(root.member("eventType"), r.anyText)
+	if r.err == nil {
+		switch event.Type {
+		case EventTest:
+			event.Test = true
+		case EventActionTaskActionable:
+			event.Task = r.actionTask(root.member("data"))
+		}
+	}
+	if r.err != nil {
+		event.Task, event.Err = nil, r.err
+	}
+	return event
+}
+
+func duplicateError(err error) *FieldError {
+	field := ""
+	if at, ok := err.(kjson.FieldError); ok {
+		field = at.FieldPath()
+	}
+	if len(field) > maxPath {
+		field = ""
+	}
+	return &FieldError{Field: field, Message: "must not be there twice"}
+}
