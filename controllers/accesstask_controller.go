@@ -139,7 +139,7 @@ func (r *AccessTaskReconciler) write(ctx context.Context, task *accessv1alpha1.A
 	status := settle(task, d.base, d.connector, r.kindOf(d.connector), d.outcome, r.now())
 	after := d.outcome.after
 	if d.outcome.finished != "" {
-		after = ttlLeft(task, r.now())
+		after = ttlLeft(task)
 	}
 	if err := r.apply(ctx, task, status); err != nil {
 		return again(err)
@@ -220,7 +220,7 @@ func (r *AccessTaskReconciler) now() time.Time {
 }
 
 // ttlLeft is when a task that finishes now is to be deleted; zero for never.
-func ttlLeft(task *accessv1alpha1.AccessTask, now time.Time) time.Duration {
+func ttlLeft(task *accessv1alpha1.AccessTask) time.Duration {
 	ttl := task.Spec.TTLSecondsAfterFinished
 	if ttl == nil {
 		return 0

@@ -60,6 +60,14 @@ type decision struct {
 
 // decide chooses what to do next about a task. It is pure: the same view gives the same decision.
 func decide(v view) decision {
+	d := choose(v)
+	if d.verb == verbProvision || (d.verb == verbSettle && d.outcome.reason != accessv1alpha1.ReasonDryRun) {
+		d.base.Changes = withoutDryRun(&v.task.Status)
+	}
+	return d
+}
+
+func choose(v view) decision {
 	d := decision{base: *v.task.Status.DeepCopy()}
 	startOver := retryAsked(v.task)
 	if startOver {
@@ -199,7 +207,8 @@ func backoffLeft(v view, d decision, startOver bool) time.Duration {
 	if d.base.ConnectorRef == nil || d.base.ConnectorRef.Name != d.connector.Name {
 		return 0
 	}
-	if last != nil && v.changedAt(name).After(last.Time) {
+	// The attempt's time is known to the second: a change within the same second may be older.
+	if last != nil && v.changedAt(name).Truncate(time.Second).After(last.Time) {
 		return 0
 	}
 	return next.Sub(v.now)

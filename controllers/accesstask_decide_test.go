@@ -55,7 +55,7 @@ func newConnector(name string, change ...func(*accessv1alpha1.Connector)) *acces
 				RequestTypes: defaultRequestTypes,
 			},
 			PermissionLevels: []accessv1alpha1.PermissionLevelMapping{
-				{Default: ptr(true), Entitlements: []string{"members"}},
+				{Default: new(true), Entitlements: []string{"members"}},
 				{Name: "Editor", Entitlements: []string{"editors"}},
 			},
 			Retry:  accessv1alpha1.ConnectorRetry{MaxAttempts: 3, MinDelaySeconds: 5, MaxDelaySeconds: 60, DeadlineSeconds: 600},
@@ -103,8 +103,8 @@ func retryingAt(next time.Time) outcome {
 }
 
 func TestDecide(t *testing.T) {
-	suspended := func(c *accessv1alpha1.Connector) { c.Spec.Suspend = ptr(true) }
-	dryRun := func(c *accessv1alpha1.Connector) { c.Spec.DryRun = ptr(true) }
+	suspended := func(c *accessv1alpha1.Connector) { c.Spec.Suspend = new(true) }
+	dryRun := func(c *accessv1alpha1.Connector) { c.Spec.DryRun = new(true) }
 	manual := func(c *accessv1alpha1.Connector) {
 		c.Spec.SCIM, c.Spec.PermissionLevels = nil, nil
 		c.Spec.Manual = &accessv1alpha1.ManualBackend{Instructions: "call Jane"}
@@ -142,7 +142,7 @@ func TestDecide(t *testing.T) {
 			wantVerb: verbPlan, wantConnector: "a", wantLevel: 1,
 		},
 		"a suspended task waits": {
-			task: newTask(func(t *accessv1alpha1.AccessTask) { t.Spec.Suspend = ptr(true) }), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			task: newTask(func(t *accessv1alpha1.AccessTask) { t.Spec.Suspend = new(true) }), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonSuspended,
 		},
 		"a task of a suspended connector waits": {
@@ -194,7 +194,7 @@ func TestDecide(t *testing.T) {
 		},
 		"a task made by hand is served where the connector says so": {
 			task: newTask(handMade), connectors: []*accessv1alpha1.Connector{newConnector("a", func(c *accessv1alpha1.Connector) {
-				c.Spec.Match.AcceptHandMadeTasks = ptr(true)
+				c.Spec.Match.AcceptHandMadeTasks = new(true)
 			})},
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
 		},
@@ -295,7 +295,7 @@ func TestDecide(t *testing.T) {
 		},
 		"a failed attempt is due once its connector was changed or healed": {
 			task: newTask(withStatus(retryingAt(t0.Add(time.Minute)), func(s *accessv1alpha1.AccessTaskStatus) {
-				s.LastAttemptTime = ptr(metav1.NewTime(t0.Add(-time.Minute)))
+				s.LastAttemptTime = new(metav1.NewTime(t0.Add(-time.Minute)))
 			})),
 			connectors: []*accessv1alpha1.Connector{newConnector("a")}, changed: t0,
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
@@ -329,11 +329,11 @@ func TestDecide(t *testing.T) {
 			wantVerb: verbWait,
 		},
 		"a finished task is kept for its time": {
-			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = ptr(int32(7200)) }),
+			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = new(int32(7200)) }),
 			wantVerb: verbWait, wantAfter: time.Hour,
 		},
 		"a finished task whose time is over is deleted": {
-			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = ptr(int32(3600)) }),
+			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = new(int32(3600)) }),
 			wantVerb: verbDelete,
 		},
 	}
@@ -365,7 +365,7 @@ func TestDecide(t *testing.T) {
 
 func TestStartingOverCountsAttemptsAnewAndKeepsWhatWasChanged(t *testing.T) {
 	task := newTask(withStatus(failedPermanently, func(s *accessv1alpha1.AccessTaskStatus) {
-		s.Attempts, s.StartTime = ptr(int32(12)), ptr(metav1.NewTime(t0.Add(-time.Hour)))
+		s.Attempts, s.StartTime = new(int32(12)), new(metav1.NewTime(t0.Add(-time.Hour)))
 		s.Changes = []accessv1alpha1.TaskChange{{Action: "CreateAccount", State: accessv1alpha1.ChangeApplied}}
 	}), withAnnotation(accessv1alpha1.AnnotationRetry, "again"))
 	d := decide(view{task: task, connectors: []*accessv1alpha1.Connector{newConnector("a")}, now: t0, changedAt: func(types.NamespacedName) time.Time { return time.Time{} }})

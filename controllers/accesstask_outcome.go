@@ -91,8 +91,7 @@ func retry(err error, kind provisioning.Kind, c *accessv1alpha1.Connector, attem
 		costs:         true,
 	}
 	var asked time.Duration
-	var retryable *provisioning.RetryableError
-	if errors.As(err, &retryable) {
+	if retryable, ok := errors.AsType[*provisioning.RetryableError](err); ok {
 		asked = retryable.After
 		o.closes = closing{rateLimited: retryable.RateLimited, pause: asked, doubtful: retryable.Unreachable}
 	}

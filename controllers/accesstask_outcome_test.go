@@ -123,7 +123,7 @@ func TestKstatus(t *testing.T) {
 		outcome outcome
 		want    status.Status
 	}{
-		"Suspended":          {decided(newTask(func(t *accessv1alpha1.AccessTask) { t.Spec.Suspend = ptr(true) })), status.InProgressStatus},
+		"Suspended":          {decided(newTask(func(t *accessv1alpha1.AccessTask) { t.Spec.Suspend = new(true) })), status.InProgressStatus},
 		"NoConnector":        {decided(newTask()), status.FailedStatus},
 		"AmbiguousConnector": {decided(newTask(), newConnector("a"), newConnector("b")), status.FailedStatus},
 		"ConnectorNotReady":  {connectorNotReady(newConnector("a"), "401"), status.InProgressStatus},
@@ -191,9 +191,30 @@ func TestRecordedChangesAreJudgedByWhatIsSeen(t *testing.T) {
 	if len(got) != 2 || got[1].Entitlement != "seen" || got[1].State != accessv1alpha1.ChangeApplied {
 		t.Errorf("%+v", got)
 	}
-	// What a dry run planned was never sent, whoever made it so.
-	meta.SetStatusCondition(&base.Conditions, metav1.Condition{Type: accessv1alpha1.ConditionSucceeded, Status: metav1.ConditionUnknown, Reason: accessv1alpha1.ReasonDryRun})
-	if got := recorded(base, inEffect, t0); len(got) != 1 {
-		t.Errorf("%+v", got)
+}
+
+func TestWhatADryRunPlannedIsForgottenWhenItEnds(t *testing.T) {
+	planned := []accessv1alpha1.TaskChange{
+		{Action: "CreateAccount", State: accessv1alpha1.ChangeApplied},
+		{Action: "AddEntitlement", Entitlement: "editors", State: accessv1alpha1.ChangePlanned},
+	}
+	changes := func(s *accessv1alpha1.AccessTaskStatus) { s.Changes = planned }
+	tests := map[string]struct {
+		status outcome
+		dryRun bool
+		want   int
+	}{
+		"the real run begins":              {status: outcome{reason: accessv1alpha1.ReasonDryRun}, want: 1},
+		"the dry run goes on":              {status: outcome{reason: accessv1alpha1.ReasonDryRun}, dryRun: true, want: 2},
+		"a real plan that was interrupted": {status: outcome{reason: accessv1alpha1.ReasonProvisioning}, want: 2},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := newConnector("a", func(c *accessv1alpha1.Connector) { c.Spec.DryRun = new(tc.dryRun) })
+			d := decide(view{task: newTask(withStatus(tc.status, changes)), connectors: []*accessv1alpha1.Connector{c}, now: t0})
+			if len(d.base.Changes) != tc.want {
+				t.Errorf("%s goes on from %+v", d.verb, d.base.Changes)
+			}
+		})
 	}
 }

@@ -67,9 +67,9 @@ func (r *AccessTaskReconciler) plan(ctx context.Context, engine *provisioning.En
 	d.verb, d.outcome = verbSettle, outcome{reason: accessv1alpha1.ReasonDryRun}
 	now := r.now()
 	d.base.Changes = nil
-	var wrong *provisioning.PermanentError
+	_, wrong := errors.AsType[*provisioning.PermanentError](err)
 	switch {
-	case errors.As(err, &wrong):
+	case wrong:
 		d.outcome.message = "dry run: the task would end as PermanentError: " + err.Error()
 	case err != nil:
 		d.outcome = failed(err, provisioning.Remove, d.connector, 1, now, now)
@@ -86,18 +86,19 @@ func (r *AccessTaskReconciler) plan(ctx context.Context, engine *provisioning.En
 	return d
 }
 
-// errNotRecorded wraps the error of a plan that could not be recorded: nothing was changed.
-type errNotRecorded struct{ error }
+// notRecordedError wraps the error of a plan that could not be recorded: nothing was changed.
+type notRecordedError struct{ error }
 
-func (e errNotRecorded) Unwrap() error { return e.error }
+// Unwrap returns the cause.
+func (e notRecordedError) Unwrap() error { return e.error }
 
 // provision brings the target system to the goal. The attempt and its plan are recorded before the first change is made,
 // in a write that fails if anybody changed the task meanwhile.
 func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alpha1.AccessTask, engine *provisioning.Engine, s provisioning.Subject, d decision) decision {
 	start := r.now()
 	before := d.base
-	d.base.Attempts = ptr(valueOr(before.Attempts, 0) + 1)
-	d.base.LastAttemptTime = ptr(metav1.NewTime(start))
+	d.base.Attempts = new(valueOr(before.Attempts, 0) + 1)
+	d.base.LastAttemptTime = new(metav1.NewTime(start))
 	if d.base.StartTime == nil {
 		d.base.StartTime = d.base.LastAttemptTime
 	}
@@ -109,13 +110,12 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 			unprovisioned: accessv1alpha1.ReasonNotProvisioned,
 		}, start)
 		if err := r.apply(ctx, task, status); err != nil {
-			return errNotRecorded{err}
+			return notRecordedError{err}
 		}
 		return nil
 	})
 	now := r.now()
-	var unrecorded errNotRecorded
-	if errors.As(err, &unrecorded) {
+	if _, unrecorded := errors.AsType[notRecordedError](err); unrecorded {
 		// Nothing was changed; the task comes back with its newer version, or when the API server takes writes again.
 		return d.waitFor(time.Second)
 	}

@@ -24,7 +24,7 @@ const (
 // settle is the task's status after an outcome: every condition is computed here, on every visit.
 func settle(task *accessv1alpha1.AccessTask, base accessv1alpha1.AccessTaskStatus, c *accessv1alpha1.Connector, backend string, o outcome, now time.Time) accessv1alpha1.AccessTaskStatus {
 	s := *base.DeepCopy()
-	s.ObservedGeneration = ptr(task.Generation)
+	s.ObservedGeneration = new(task.Generation)
 	s.Request = shortType(task)
 	set := conditionSetter(&s, task.Generation, now)
 
@@ -33,12 +33,12 @@ func settle(task *accessv1alpha1.AccessTask, base accessv1alpha1.AccessTaskStatu
 	if o.finished != "" {
 		status = o.finished
 		if s.CompletionTime == nil || !finished(&base) {
-			s.CompletionTime = ptr(metav1.NewTime(now))
+			s.CompletionTime = new(metav1.NewTime(now))
 		}
 	} else {
 		s.CompletionTime = nil
 		if !o.next.IsZero() {
-			s.NextAttemptTime = ptr(metav1.NewTime(o.next))
+			s.NextAttemptTime = new(metav1.NewTime(o.next))
 		}
 	}
 	set(accessv1alpha1.ConditionSucceeded, status, o.reason, o.message)
@@ -118,22 +118,27 @@ func settleProvisioned(set func(string, metav1.ConditionStatus, string, string),
 // effect was applied, since nothing is sent that is not recorded first; one that is not in effect is planned again, or no
 // longer wanted.
 func recorded(base *accessv1alpha1.AccessTaskStatus, inEffect func(provisioning.Change) bool, now time.Time) []accessv1alpha1.TaskChange {
-	onlyPlanned := reasonOf(base) == accessv1alpha1.ReasonDryRun
 	var kept []accessv1alpha1.TaskChange
 	for _, c := range base.Changes {
 		if c.State != accessv1alpha1.ChangePlanned {
 			kept = append(kept, c)
 			continue
 		}
-		if onlyPlanned {
-			continue
-		}
 		if inEffect(provisioning.Change{Action: provisioning.Action(c.Action), Entitlement: c.Entitlement}) {
-			c.State, c.Time = accessv1alpha1.ChangeApplied, ptr(metav1.NewTime(now))
+			c.State, c.Time = accessv1alpha1.ChangeApplied, new(metav1.NewTime(now))
 			kept = append(kept, c)
 		}
 	}
 	return kept
+}
+
+// withoutDryRun returns the changes of a status without those that a dry run planned: they were never sent, and whoever
+// made them so, it was not the operator.
+func withoutDryRun(s *accessv1alpha1.AccessTaskStatus) []accessv1alpha1.TaskChange {
+	if reasonOf(s) != accessv1alpha1.ReasonDryRun {
+		return s.Changes
+	}
+	return slices.DeleteFunc(slices.Clone(s.Changes), func(c accessv1alpha1.TaskChange) bool { return c.State == accessv1alpha1.ChangePlanned })
 }
 
 // withResults appends what became of this attempt's changes to those of earlier attempts.
@@ -144,10 +149,10 @@ func withResults(earlier []accessv1alpha1.TaskChange, results []provisioning.Res
 			Action:      accessv1alpha1.ChangeAction(r.Change.Action),
 			Entitlement: r.Change.Entitlement,
 			State:       accessv1alpha1.ChangeState(r.State),
-			Time:        ptr(metav1.NewTime(now)),
+			Time:        new(metav1.NewTime(now)),
 		}
 		if r.Change.Action == provisioning.RemoveAllMembers {
-			c.Members = ptr(int32(min(r.Change.Members, 1<<31-1))) //nolint:gosec // bounded
+			c.Members = new(int32(min(r.Change.Members, 1<<31-1))) //nolint:gosec // bounded
 		}
 		all = append(all, c)
 	}
@@ -162,5 +167,3 @@ func planned(changes []provisioning.Change) []provisioning.Result {
 	}
 	return results
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -130,7 +130,7 @@ func (c *Census) setMoved(moved func(connector types.NamespacedName)) {
 func (c *Census) of(connector types.NamespacedName) accessv1alpha1.ConnectorTaskCounts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := func(s taskState) *int32 { return ptr(int32(min(c.counts[connector][s], 1<<31-1))) } //nolint:gosec // bounded
+	n := func(s taskState) *int32 { return new(int32(min(c.counts[connector][s], 1<<31-1))) } //nolint:gosec // bounded
 	return accessv1alpha1.ConnectorTaskCounts{Waiting: n(stateWaiting), Failed: n(stateFailed), Succeeded: n(stateSucceeded)}
 }
 

@@ -140,9 +140,9 @@ func (r *ConnectorReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		return reconcile.Result{}, err
 	}
 	status := *c.Status.DeepCopy()
-	status.ObservedGeneration = ptr(c.Generation)
+	status.ObservedGeneration = new(c.Generation)
 	status.Backend = r.Targets.Kind(c)
-	status.Tasks = ptr(r.Census.of(req.NamespacedName))
+	status.Tasks = new(r.Census.of(req.NamespacedName))
 	now := r.now()
 	last := r.takeProbe(req.NamespacedName)
 	changed := last.revision != "" && last.revision != revision
@@ -157,7 +157,7 @@ func (r *ConnectorReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 			r.Gates.healed(req.NamespacedName)
 		}
 		meta.SetStatusCondition(&status.Conditions, ready)
-		status.LastProbeTime = ptr(metav1.NewTime(now))
+		status.LastProbeTime = new(metav1.NewTime(now))
 		last = r.probed(req.NamespacedName, revision, ready.Status == metav1.ConditionTrue, now)
 	}
 	if changed {

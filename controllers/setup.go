@@ -35,6 +35,7 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, regist
 		Wake:     tasks.Wake,
 	}
 	tasks.Probe = connectors.Probe
+	receivers := &WebhookReceiverReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
 	if err := census.Follow(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
@@ -44,5 +45,5 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, regist
 	if err := connectors.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	return nil
+	return receivers.SetupWithManager(mgr)
 }

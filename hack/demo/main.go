@@ -22,9 +22,9 @@ const (
 	// namespace holds the demo's objects.
 	namespace = "demo"
 	// secret signs the demo's deliveries.
-	secret = "demo-webhook-secret-of-32-bytes!" //nolint:gosec // known to everybody, for a server on loopback
+	secret = "demo-webhook-secret-of-32-bytes!"
 	// token is the demo's bearer token at the SCIM server.
-	token = "demo-scim-token" //nolint:gosec // known to everybody, for a server on loopback
+	token = "demo-scim-token"
 	// patience bounds every wait.
 	patience = time.Minute
 )
@@ -41,17 +41,16 @@ func main() {
 	sendTo := flag.String("send-to", "", "only send the file named as argument to this URL, signed with the demo's secret")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	var err error
 	if *sendTo != "" {
 		err = sendFile(ctx, *sendTo, flag.Arg(0))
 	} else {
 		err = run(ctx, *assets, *keep)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo failed:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called
+		os.Exit(1)
 	}
 }
 
@@ -67,7 +66,7 @@ func run(ctx context.Context, assets string, keep bool) (err error) {
 			fmt.Fprintf(os.Stderr, "\nlogs are in %s\n", dir)
 			return
 		}
-		_ = os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+		_ = os.RemoveAll(dir)
 	}()
 	for _, step := range []struct {
 		title string

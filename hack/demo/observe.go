@@ -85,7 +85,7 @@ func (d *demo) printMembers(ctx context.Context) error {
 
 // sendFile signs a file's bytes, sends them and prints what was sent and answered.
 func sendFile(ctx context.Context, url, path string) error {
-	body, err := os.ReadFile(path) //nolint:gosec // the user's choice
+	body, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,7 @@ func (d *demo) start(name string, stdout io.Writer, path string, args ...string)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...) //nolint:gosec,noctx // the demo's own programs, stopped by stop
+	cmd := exec.Command(path, args...)
 	cmd.Stderr, cmd.Stdout = log, log
 	if stdout != nil {
 		cmd.Stdout = stdout
@@ -60,7 +61,7 @@ func (d *demo) start(name string, stdout io.Writer, path string, args ...string)
 	go func() {
 		defer close(p.ended)
 		defer log.Close()
-		_ = cmd.Wait() //nolint:errcheck // that it ended is what counts
+		_ = cmd.Wait()
 	}()
 	d.processes = append(d.processes, p)
 	return p, nil
@@ -69,11 +70,11 @@ func (d *demo) start(name string, stdout io.Writer, path string, args ...string)
 // stop ends all programs, the last one first.
 func (d *demo) stop() {
 	for _, p := range slices.Backward(d.processes) {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-p.ended:
 		case <-time.After(20 * time.Second):
-			_ = p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+			_ = p.cmd.Process.Kill()
 			<-p.ended
 		}
 	}
@@ -134,9 +135,9 @@ func (d *demo) startSCIM(ctx context.Context) error {
 	}
 	lines := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(r).ReadString('\n') //nolint:errcheck // an empty line says the same
+		line, _ := bufio.NewReader(r).ReadString('\n')
 		lines <- line
-		_, _ = io.Copy(io.Discard, r) //nolint:errcheck // nothing to do about it
+		_, _ = io.Copy(io.Discard, r)
 	}()
 	select {
 	case line := <-lines:
@@ -200,7 +201,7 @@ func (d *demo) kubectl(ctx context.Context, args ...string) error {
 
 // output runs kubectl and returns what it prints.
 func (d *demo) output(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(d.assets, "kubectl"), append([]string{"--kubeconfig", d.kubeconfig}, args...)...) //nolint:gosec // the demo's own
+	cmd := exec.CommandContext(ctx, filepath.Join(d.assets, "kubectl"), append([]string{"--kubeconfig", d.kubeconfig}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
@@ -212,12 +213,18 @@ func (d *demo) output(ctx context.Context, args ...string) (string, error) {
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
 		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // a TCP listener's
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		if ports[i], err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
 	}
 	return ports, nil
 }

@@ -168,14 +168,14 @@ func planAccount(g Goal, seen Access) (Step, error) {
 // which it holds a part, else NoLevel.
 func heldLevel(g Goal, seen Access) int {
 	partly := NoLevel
-	for i := len(g.Levels) - 1; i >= 0; i-- {
+	for i, level := range slices.Backward(g.Levels) {
 		held := 0
-		for _, e := range g.Levels[i] {
+		for _, e := range level {
 			if seen.Entitlements[e].Presence == Present {
 				held++
 			}
 		}
-		if held == len(g.Levels[i]) {
+		if held == len(level) {
 			return i
 		}
 		if held > 0 && partly == NoLevel {

@@ -83,18 +83,18 @@ func Start() (*Env, error) {
 func (e *Env) Stop() error { return e.env.Stop() }
 
 // Client returns a client that reads from the API server itself.
-func (e *Env) Client(t testing.TB) client.WithWatch {
-	t.Helper()
+func (e *Env) Client(tb testing.TB) client.WithWatch {
+	tb.Helper()
 	c, err := client.NewWithWatch(e.Config, client.Options{Scheme: e.Scheme})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // Namespace makes a namespace for one test.
-func (e *Env) Namespace(t testing.TB) string {
-	t.Helper()
+func (e *Env) Namespace(tb testing.TB) string {
+	tb.Helper()
 	name := strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
@@ -104,10 +104,10 @@ func (e *Env) Namespace(t testing.TB) string {
 		default:
 			return '-'
 		}
-	}, t.Name()), "-")
+	}, tb.Name()), "-")
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: strings.Trim(name[:min(len(name), 50)], "-") + "-"}}
-	if err := e.Client(t).Create(t.Context(), ns); err != nil {
-		t.Fatal(err)
+	if err := e.Client(tb).Create(tb.Context(), ns); err != nil {
+		tb.Fatal(err)
 	}
 	return ns.Name
 }
