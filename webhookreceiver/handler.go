@@ -1,0 +1,286 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhookreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/cakewalk"
+	"getcakewalk.io/access-operator/internal/webhookkeys"
+)
+
+// dependencies are what a handler works with.
+type dependencies struct {
+	// cached reads WebhookReceivers.
+	cached client.Reader
+	// live reads the API server itself.
+	live client.Reader
+	// writer creates tasks and applies status.
+	writer   client.Client
+	recorder events.EventRecorder
+	log      logr.Logger
+	now      func() time.Time
+	// maxBody is the size of the largest delivery, in bytes.
+	maxBody int64
+	metrics *deliveryMetrics
+	backlog *backlog
+}
+
+// handler answers deliveries.
+type handler struct {
+	dependencies
+
+	admission *admission
+	keys      *keyCache
+	store     *store
+	status    *statusWriter
+	refusals  *refusalLog
+}
+
+func newHandler(d dependencies) *handler {
+	return &handler{
+		dependencies: d,
+		admission:    newAdmission(d.maxBody),
+		keys:         newKeyCache(d.live, d.now),
+		store:        newStore(d),
+		status:       newStatusWriter(d),
+		refusals:     newRefusalLog(d.log, d.now),
+	}
+}
+
+// ServeHTTP answers one request. A panic costs only its own request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.now()
+	d := &delivery{handler: h, writer: w, request: r}
+	a := d.answerSafely()
+	a.write(w)
+	h.metrics.delivered(d.key, a, h.now().Sub(start))
+	if d.verified {
+		h.log.Info("Received a delivery", "namespace", d.key.Namespace, "receiver", d.key.Name, "code", a.code,
+			"received", a.result.Received, "stored", a.result.Stored, "duplicates", a.result.Duplicates,
+			"ignored", a.result.Ignored, "conflicts", a.result.Conflicts, "invalid", a.result.Invalid)
+	} else {
+		h.refusals.log(d.key, a)
+	}
+}
+
+// delivery is one request on its way through the checks.
+type delivery struct {
+	handler *handler
+	writer  http.ResponseWriter
+	request *http.Request
+
+	// key names the receiver. It is empty until the receiver is known to exist.
+	key      types.NamespacedName
+	receiver *accessv1alpha1.WebhookReceiver
+	keys     *heldKeys
+	body     []byte
+	// verified is true once the signature is known to be good.
+	verified bool
+	events   []cakewalk.Event
+	// releases give back, when the delivery is answered, what it takes of the bounds.
+	releases []func()
+}
+
+func (d *delivery) answerSafely() (a answer) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			// The fault's text may hold parts of the body.
+			d.handler.log.Error(errPanic, "A delivery made the receiver panic", "namespace", d.key.Namespace, "receiver", d.key.Name, "stack", string(debug.Stack()))
+			a = refuse(http.StatusInternalServerError, "", errPanic)
+		}
+	}()
+	return d.answer()
+}
+
+var errPanic = errors.New("panic")
+
+// answer makes the checks in their order, the cheapest first. The first that does not pass answers.
+func (d *delivery) answer() answer {
+	defer func() {
+		for _, release := range d.releases {
+			release()
+		}
+	}()
+	for _, check := range []func() *answer{
+		d.checkMethod,
+		d.checkReceiver,
+		d.checkKeys,
+		d.checkBacklog,
+		d.enter,
+		d.readBody,
+		d.checkSignature,
+		d.decode,
+	} {
+		if refusal := check(); refusal != nil {
+			return *refusal
+		}
+	}
+	return d.storeEvents()
+}
+
+func (d *delivery) checkMethod() *answer {
+	if d.request.Method == http.MethodPost {
+		return nil
+	}
+	a := refuse(http.StatusMethodNotAllowed, "", nil)
+	a.header = map[string]string{"Allow": http.MethodPost}
+	return &a
+}
+
+func (d *delivery) checkReceiver() *answer {
+	unknown := refuse(http.StatusNotFound, "", nil)
+	rest, ok := strings.CutPrefix(d.request.URL.Path, pathPrefix)
+	if !ok {
+		return &unknown
+	}
+	namespace, name, ok := strings.Cut(rest, "/")
+	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return &unknown
+	}
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	receiver := &accessv1alpha1.WebhookReceiver{}
+	if err := d.handler.cached.Get(d.request.Context(), key, receiver); err != nil {
+		if notStarted := (*cache.ErrCacheNotStarted)(nil); errors.As(err, &notStarted) {
+			return unavailable(retrySoon, "", err)
+		}
+		// Anything else is a namespace that is not watched, or a receiver that does not exist.
+		if apierrors.IsNotFound(err) {
+			d.handler.keys.forget(key)
+		}
+		return &unknown
+	}
+	d.key, d.receiver = key, receiver
+	if receiver.Spec.Suspend != nil && *receiver.Spec.Suspend {
+		return unavailable(retryLater, "the receiver is suspended", nil)
+	}
+	return nil
+}
+
+func (d *delivery) checkKeys() *answer {
+	held, err := d.handler.keys.get(d.request.Context(), d.receiver)
+	if err != nil {
+		return unavailable(retrySoon, "the receiver's keys cannot be read", err)
+	}
+	if held.keys.Len() == 0 {
+		return unavailable(retryLater, "the receiver has no usable keys", webhookkeys.ErrNoKeys)
+	}
+	d.keys = held
+	return nil
+}
+
+func (d *delivery) checkBacklog() *answer {
+	limit := int(d.receiver.Spec.Limits.MaxUnfinishedTasks)
+	if limit > 0 && d.handler.backlog.count(d.key) >= limit {
+		return unavailable(retryLater, "too many tasks are unfinished", nil)
+	}
+	return nil
+}
+
+func (d *delivery) enter() *answer {
+	leave, ok := d.handler.admission.enter()
+	if !ok {
+		return unavailable(retrySoon, "too many deliveries are in flight", nil)
+	}
+	d.releases = append(d.releases, leave)
+	return nil
+}
+
+func (d *delivery) readBody() *answer {
+	body, free, err := d.handler.admission.read(d.writer, d.request)
+	d.releases = append(d.releases, free)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		d.body = body
+		return nil
+	case errors.As(err, &tooLarge):
+		a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", d.handler.maxBody), err)
+		a.header = map[string]string{"Connection": "close"}
+		return &a
+	case errors.Is(err, errTooManyBytes):
+		return unavailable(retrySoon, "too many deliveries are in flight", err)
+	default:
+		a := refuse(http.StatusBadRequest, "the body could not be read", nil)
+		a.header = map[string]string{"Connection": "close"}
+		return &a
+	}
+}
+
+func (d *delivery) checkSignature() *answer {
+	err := d.keys.keys.Verify(d.request.Header, d.body)
+	if errors.Is(err, webhookkeys.ErrMismatch) {
+		// The keys may have been rotated since they were read.
+		if newer := d.handler.keys.refresh(d.request.Context(), d.receiver, d.keys); newer != d.keys {
+			err = newer.keys.Verify(d.request.Header, d.body)
+		}
+	}
+	if err != nil {
+		a := refuse(http.StatusUnauthorized, "", err)
+		// RFC 9110 requires a challenge; this one says no more than that a signature is wanted.
+		a.header = map[string]string{"WWW-Authenticate": "Signature"}
+		return &a
+	}
+	d.verified = true
+	return nil
+}
+
+func (d *delivery) decode() *answer {
+	limit := int(d.receiver.Spec.Limits.MaxEventsPerDelivery)
+	if limit <= 0 {
+		limit = defaultMaxEvents
+	}
+	decoded, err := cakewalk.Decode(d.body, limit)
+	var tooMany *cakewalk.TooManyEventsError
+	switch {
+	case err == nil:
+	case errors.As(err, &tooMany):
+		a := refuse(http.StatusRequestEntityTooLarge, tooMany.Error(), nil)
+		d.handler.status.note(d.key, false)
+		return &a
+	default:
+		a := refuse(http.StatusBadRequest, err.Error(), nil)
+		d.handler.status.note(d.key, false)
+		return &a
+	}
+	d.events = decoded
+	tested := false
+	for _, event := range decoded {
+		tested = tested || event.Test
+	}
+	d.handler.status.note(d.key, tested)
+	return nil
+}
+
+// storeEvents stores what is good of the events, and answers for all of them. A sender that hangs up does not tear the
+// delivery: what was begun is finished.
+func (d *delivery) storeEvents() answer {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.request.Context()), storeTimeout)
+	defer cancel()
+	results := d.handler.store.storeAll(ctx, d.receiver, d.events)
+	for i, r := range results {
+		d.handler.metrics.event(d.key, d.events[i].Type, r.outcome)
+	}
+	return answerFor(results)
+}
+
+const (
+	pathPrefix = "/webhooks/"
+	// defaultMaxEvents counts where the spec says nothing, which the schema's default forbids.
+	defaultMaxEvents = 1000
+)
