@@ -28,10 +28,11 @@ build: ## Build bin/manager.
 	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 
 .PHONY: generate
-generate: ## Generate deep copies, apply configurations, CRDs and RBAC.
+generate: ## Generate deep copies, apply configurations, CRDs, API reference and RBAC.
 	$(TOOL) controller-gen object:$(BOILERPLATE) paths=./api/...
 	$(TOOL) controller-gen applyconfiguration:$(BOILERPLATE) paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(TOOL) crd-ref-docs --source-path=api --config=hack/crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	$(TOOL) controller-gen rbac:roleName=manager-role paths=./controllers/... paths=./webhookreceiver/... paths=./cmd/... output:rbac:artifacts:config=config/rbac
 
 .PHONY: verify
