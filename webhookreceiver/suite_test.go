@@ -1,0 +1,245 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhookreceiver
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/testenv"
+)
+
+var env *testenv.Env
+
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	testenv.Main(m, &env)
+}
+
+// goldenSecret is the secret of testdata/signatures.txt.
+const goldenSecret = "a-secret-of-the-golden-requests"
+
+func golden(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// goldenSignature is the signature that openssl made.
+func goldenSignature(t testing.TB, name, encoding string) string {
+	t.Helper()
+	for line := range strings.Lines(string(golden(t, "signatures.txt"))) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == name && fields[1] == encoding {
+			return fields[2]
+		}
+	}
+	t.Fatalf("no signature of %s in %s", name, encoding)
+	return ""
+}
+
+func sign(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// suite is a manager with a receiver on the real API server.
+type suite struct {
+	client    client.WithWatch
+	server    *server
+	registry  *prometheus.Registry
+	namespace string
+	stop      context.CancelFunc
+	done      chan struct{}
+}
+
+// start runs a manager with a receiver until the test ends. change may change the options of either.
+func start(t testing.TB, change func(*manager.Options, *Options)) *suite {
+	t.Helper()
+	s := &suite{client: env.Client(t), registry: prometheus.NewRegistry(), namespace: env.Namespace(t), done: make(chan struct{})}
+	timeout := 45 * time.Second
+	options := manager.Options{
+		Scheme:                  env.Scheme,
+		Metrics:                 metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:  "0",
+		GracefulShutdownTimeout: &timeout,
+		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+	}
+	o := Options{BindAddress: "127.0.0.1:0"}
+	if change != nil {
+		change(&options, &o)
+	}
+	mgr, err := manager.New(env.Config, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.server, err = addToManager(mgr, o, s.registry); err != nil {
+		t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	go func() {
+		defer close(s.done)
+		if err := mgr.Start(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		s.stop()
+		<-s.done
+	})
+	eventually(t, "the server listens", func() bool { return s.server.check(nil) == nil })
+	return s
+}
+
+// eventually waits until something holds. The bound is far beyond what it takes, so it is no assertion on time.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
+}
+
+// receiver makes a WebhookReceiver with a secret, and waits until it is served.
+func (s *suite) receiver(t testing.TB, name, secret string, change func(*accessv1alpha1.WebhookReceiver)) {
+	t.Helper()
+	s.secret(t, name, secret)
+	receiver := &accessv1alpha1.WebhookReceiver{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
+		Spec: accessv1alpha1.WebhookReceiverSpec{Verification: accessv1alpha1.WebhookVerification{HMAC: &accessv1alpha1.HMACVerification{
+			SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: name, Key: "secret"}},
+		}}},
+	}
+	if change != nil {
+		change(receiver)
+	}
+	if err := s.client.Create(t.Context(), receiver); err != nil {
+		t.Fatal(err)
+	}
+	s.waitServed(t, name)
+}
+
+func (s *suite) waitServed(t testing.TB, name string) {
+	t.Helper()
+	live := &accessv1alpha1.WebhookReceiver{}
+	s.get(t, name, live)
+	eventually(t, "the receiver is in the cache", func() bool {
+		cached := &accessv1alpha1.WebhookReceiver{}
+		err := s.server.handler.cached.Get(t.Context(), client.ObjectKeyFromObject(live), cached)
+		return err == nil && cached.Generation == live.Generation
+	})
+}
+
+// secret makes or replaces a Secret with the key "secret".
+func (s *suite) secret(t testing.TB, name, value string) {
+	t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
+	_ = s.client.Delete(t.Context(), secret)
+	secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}, Data: map[string][]byte{"secret": []byte(value)}}
+	if err := s.client.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *suite) get(t testing.TB, name string, object client.Object) {
+	t.Helper()
+	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: name}, object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *suite) tasks(t testing.TB) map[string]accessv1alpha1.AccessTask {
+	t.Helper()
+	list := &accessv1alpha1.AccessTaskList{}
+	if err := s.client.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	tasks := map[string]accessv1alpha1.AccessTask{}
+	for _, task := range list.Items {
+		tasks[task.Name] = task
+	}
+	return tasks
+}
+
+// reply is an answer as a sender sees it.
+type reply struct {
+	code   int
+	header http.Header
+	body   string
+	problem
+	answered result
+}
+
+func (s *suite) path(name string) string { return "/webhooks/" + s.namespace + "/" + name }
+
+// send sends a request, with these signatures.
+func (s *suite) send(t testing.TB, method, path string, body []byte, signatures ...string) reply {
+	t.Helper()
+	url := "http://" + (*s.server.address.Load()).String() + path
+	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, signature := range signatures {
+		request.Header.Add("X-SIGNATURE", signature)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, response)
+}
+
+func read(t testing.TB, response *http.Response) reply {
+	t.Helper()
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reply{code: response.StatusCode, header: response.Header, body: string(text), problem: problem{result: &result{}}}
+	if err := json.Unmarshal(text, &r.answered); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if err := json.Unmarshal(text, &r.problem); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return r
+}
+
+// post sends a body with a good signature.
+func (s *suite) post(t testing.TB, name, secret, body string) reply {
+	t.Helper()
+	return s.send(t, http.MethodPost, s.path(name), []byte(body), sign(secret, []byte(body)))
+}
+
+func objectMeta(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
+}
