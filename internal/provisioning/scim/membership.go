@@ -1,0 +1,129 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scim
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"getcakewalk.io/access-operator/internal/provisioning"
+)
+
+// capAt is what known servers cut lists of members at. A list of as many, or of a multiple, may be cut.
+const capAt = 100
+
+// membership tells what is seen of a user's membership; the user is nil where there is no account.
+func (b *Backend) membership(ctx context.Context, u *user, g *group) (provisioning.Membership, error) {
+	if len(g.Members) > 0 {
+		b.visibility.saw(true)
+	}
+	if u != nil && len(u.Groups) > 0 {
+		b.visibility.saw(false)
+	}
+	capped := len(g.Members) > 0 && len(g.Members)%capAt == 0
+	m := provisioning.Membership{Presence: provisioning.Absent, OthersKnown: b.visibility.members() && !capped}
+	for _, id := range g.Members {
+		if u != nil && id == u.ID {
+			m.Presence = provisioning.Present
+		} else {
+			m.Others = append(m.Others, id)
+		}
+	}
+	if u == nil || m.Presence == provisioning.Present {
+		return m, nil
+	}
+	if slices.Contains(u.Groups, g.ID) {
+		// The user is in the group, and the group does not list it: what it lists is not complete.
+		m.Presence, m.OthersKnown = provisioning.Present, false
+		return m, nil
+	}
+	visible, err := b.visible(ctx, capped)
+	if err != nil || visible {
+		return m, err
+	}
+	m.Presence, m.OthersKnown = provisioning.NotVisible, false
+	// Some servers tell by a filter what they do not list. That they find nothing says nothing.
+	found, err := b.list(ctx, "/Groups", url.Values{"filter": {eq("id", g.ID) + " and " + eq("members.value", u.ID)}, "count": {"1"}})
+	if err != nil {
+		if provisioning.Word(err) == "unavailable" {
+			return m, err
+		}
+		return m, nil
+	}
+	if len(found.Resources) == 1 {
+		if same, err := parseGroup(found.Resources[0]); err == nil && same.ID == g.ID {
+			m.Presence = provisioning.Present
+		}
+	}
+	return m, nil
+}
+
+// visibility remembers whether the server was ever seen to show memberships. An empty group of a server that shows
+// members looks like any group of a server that does not.
+type visibility struct {
+	mu           sync.Mutex
+	membersShown bool
+	groupsShown  bool
+	looked       time.Time
+}
+
+// lookEvery is how often the server's groups are looked through for one that shows members.
+const lookEvery = 5 * time.Minute
+
+func (v *visibility) saw(members bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.membersShown = v.membersShown || members
+	v.groupsShown = v.groupsShown || !members
+}
+
+// members tells whether groups were seen to show members.
+func (v *visibility) members() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.membersShown
+}
+
+func (v *visibility) any() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.membersShown || v.groupsShown
+}
+
+// due tells whether to look, and that somebody does now.
+func (v *visibility) due() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if time.Since(v.looked) < lookEvery {
+		return false
+	}
+	v.looked = time.Now()
+	return true
+}
+
+// visible tells whether a user that is not seen as a member is known to be none.
+func (b *Backend) visible(ctx context.Context, capped bool) (bool, error) {
+	if capped {
+		return false, nil
+	}
+	if b.visibility.any() {
+		return true, nil
+	}
+	if !b.visibility.due() {
+		return false, nil
+	}
+	l, err := b.list(ctx, "/Groups", url.Values{"count": {"20"}})
+	if err != nil {
+		return false, err
+	}
+	for _, text := range l.Resources {
+		if g, err := parseGroup(text); err == nil && len(g.Members) > 0 {
+			b.visibility.saw(true)
+		}
+	}
+	return b.visibility.any(), nil
+}

@@ -1,0 +1,201 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"getcakewalk.io/access-operator/internal/httpclient"
+	"getcakewalk.io/access-operator/internal/provisioning"
+)
+
+const (
+	mediaType = "application/scim+json"
+	// maxRetryAfter bounds what a server may ask to wait.
+	maxRetryAfter = time.Hour
+	// pageSize and maxPages bound the paging through a server that does not filter.
+	pageSize = 100
+	maxPages = 100
+)
+
+// answerError carries the status of an answer beside its word.
+type answerError struct {
+	status int
+	scim   scimError
+	error
+}
+
+// Unwrap returns the word.
+func (e *answerError) Unwrap() error { return e.error }
+
+// statusOf returns the status of the answer that an error comes from, 0 for none.
+func statusOf(err error) int {
+	if a, ok := errors.AsType[*answerError](err); ok {
+		return a.status
+	}
+	return 0
+}
+
+// read gets a resource.
+func (b *Backend) read(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	address := b.base + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	res, err := b.client.Do(ctx, http.MethodGet, address, http.Header{"Accept": {mediaType + ", application/json;q=0.9"}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if res.Status != http.StatusOK {
+		return nil, b.refusal(res, false)
+	}
+	return res.Body, nil
+}
+
+// list gets a ListResponse.
+func (b *Backend) list(ctx context.Context, path string, query url.Values) (*listResponse, error) {
+	text, err := b.read(ctx, path, query)
+	if statusOf(err) == http.StatusNotFound {
+		return nil, provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("there is nothing at %s of the base URL (404): is the base URL right?", path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	l, err := parseList(text)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return l, nil
+}
+
+// unreadable is the error of an answer that is not what SCIM says.
+func unreadable(err error) error {
+	return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("the address answers, and not as SCIM 2.0 does: %w", err))
+}
+
+// find returns the resources that match, each once. A server that does not filter is paged through.
+func find[T any](ctx context.Context, b *Backend, path, filter string, parse func([]byte) (*T, error), matches func(*T) bool) ([]*T, error) {
+	var found []*T
+	seen := map[string]bool{}
+	next := int64(1)
+	for range maxPages {
+		query := url.Values{"filter": {filter}}
+		if next > 1 {
+			query.Set("startIndex", strconv.FormatInt(next, 10))
+			query.Set("count", strconv.Itoa(pageSize))
+		}
+		l, err := b.list(ctx, path, query)
+		if err != nil {
+			return nil, err
+		}
+		filtered := true
+		for _, text := range l.Resources {
+			r, err := parse(text)
+			if err != nil {
+				return nil, provisioning.Retryable(fmt.Errorf("the server lists something in %s that is not as SCIM 2.0 says: %w", path, err))
+			}
+			switch {
+			case !matches(r):
+				filtered = false
+			case !seen[idOf(r)]:
+				seen[idOf(r)] = true
+				found = append(found, r)
+			}
+		}
+		next += int64(len(l.Resources))
+		if filtered && len(found) != 1 || len(l.Resources) == 0 || l.TotalResults == nil || next > *l.TotalResults {
+			return found, nil
+		}
+	}
+	return nil, provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the server does not filter %s, and has too many to look through", path))
+}
+
+func idOf(resource any) string {
+	switch r := resource.(type) {
+	case *user:
+		return r.ID
+	case *group:
+		return r.ID
+	default:
+		return ""
+	}
+}
+
+// write sends a change. What the answer says besides its status is not read: what counts is observed.
+func (b *Backend) write(ctx context.Context, method, path string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return provisioning.Permanent(provisioning.ReasonRefused, err)
+	}
+	header := http.Header{"Accept": {mediaType + ", application/json;q=0.9"}}
+	if body == nil {
+		text = nil
+	} else {
+		header.Set("Content-Type", mediaType)
+	}
+	res, err := b.client.Do(ctx, method, b.base+path, header, text)
+	if err != nil {
+		return err
+	}
+	switch res.Status {
+	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent:
+		return nil
+	default:
+		return b.refusal(res, true)
+	}
+}
+
+// refusal turns an answer into the word for it. It is the one table of statuses. A write that is refused for what is
+// there already, or no longer, may come true by itself or be so: it is observed again.
+func (b *Backend) refusal(res *httpclient.Response, write bool) error {
+	var said scimError
+	_ = object(res.Body, &said) //nolint:errcheck // many errors are not SCIM's
+	detail := fmt.Sprintf("the server answered %d", res.Status)
+	if said.ScimType != "" {
+		detail += " " + b.client.Redact(said.ScimType)
+	}
+	if said.Detail != "" {
+		detail += ": " + b.client.Redact(said.Detail)
+	}
+	err := errors.New(detail)
+	a := &answerError{status: res.Status, scim: said}
+	switch s := res.Status; {
+	case s == http.StatusUnauthorized:
+		a.error = provisioning.Unavailable(provisioning.ReasonUnauthorized, fmt.Errorf("the server refuses the credentials: %w", err))
+	case s == http.StatusForbidden && write:
+		a.error = provisioning.Permanent(provisioning.ReasonForbidden, fmt.Errorf("the credentials may not make this change: %w", err))
+	case s == http.StatusForbidden:
+		a.error = provisioning.Unavailable(provisioning.ReasonAccessForbidden, fmt.Errorf("the credentials may not read: %w", err))
+	case s == http.StatusTooManyRequests:
+		a.error = &provisioning.RetryableError{After: retryAfter(res.Header), RateLimited: true, Err: err}
+	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
+		a.error = &provisioning.RetryableError{After: retryAfter(res.Header), Err: err}
+	case write && (s == http.StatusNotFound || s == http.StatusConflict || s == http.StatusPreconditionFailed || s < 300):
+		a.error = provisioning.Retryable(err)
+	case s < 300:
+		a.error = provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("the address answers, and not as SCIM 2.0 does: %w", err))
+	default:
+		a.error = provisioning.Permanent(provisioning.ReasonRefused, err)
+	}
+	return a
+}
+
+// retryAfter reads the header (RFC 9110 section 10.2.3): seconds or a date. Zero where it does not say.
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	var after time.Duration
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		after = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		after = time.Until(date)
+	}
+	return min(max(after, 0), maxRetryAfter)
+}
