@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,6 +45,8 @@ func (r *AccessTaskReconciler) tasksOf(ctx context.Context, connector client.Obj
 		log.FromContext(ctx).Error(err, "Listing the tasks of a connector", "namespace", connector.GetNamespace(), "connector", connector.GetName())
 		return nil
 	}
+	// The oldest first: that is the order in which they ask for a slot.
+	slices.SortFunc(tasks.Items, func(a, b accessv1alpha1.AccessTask) int { return receivedTime(&a).Compare(receivedTime(&b)) })
 	requests := make([]reconcile.Request, len(tasks.Items))
 	for i := range tasks.Items {
 		requests[i].NamespacedName = client.ObjectKeyFromObject(&tasks.Items[i])

@@ -76,6 +76,7 @@ func run(ctx context.Context, assets string, keep bool) (err error) {
 		{"Starting a SCIM 2.0 server with the groups members and editors", d.startSCIM},
 		{"Installing the CRDs, and a WebhookReceiver, a Connector and their Secrets", d.install},
 		{"Starting the operator", d.startManager},
+		{"Waiting until the Connector and the WebhookReceiver are Ready", d.awaitReady},
 		{"The groups before", d.printMembers},
 		{"Sending signed deliveries", d.send},
 		{"What became of them", d.watch},
@@ -150,6 +151,11 @@ spec:
       bearer: {tokenSecretRef: {name: scim, key: token}}
 `
 
+// awaitReady waits for the operator's word that it can reach the SCIM server and verify deliveries.
+func (d *demo) awaitReady(ctx context.Context) error {
+	return d.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=60s", "-n", namespace, "connector/google-workspace", "webhookreceiver/cakewalk")
+}
+
 // send sends the payloads and prints what is answered.
 func (d *demo) send(ctx context.Context) error {
 	for _, name := range payloads {
@@ -223,7 +229,7 @@ func (d *demo) check(ctx context.Context) error {
 		return err
 	}
 	for group, want := range map[string]string{
-		"members": "admin@example.com, grace@example.com",
+		"members": "admin@getcakewalk.io, grace@example.com",
 		"editors": "grace@example.com",
 	} {
 		if got := strings.Join(members[group], ", "); got != want {
