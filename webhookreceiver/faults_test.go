@@ -35,6 +35,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -528,17 +529,29 @@ func TestArrivalsIncreaseStrictly(t *testing.T) {
 }
 
 func FuzzDelivery(f *testing.F) {
-	s := faulty(f, interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return nil }})
-	s.secret(f, "cakewalk", secret)
-	s.plainReceiver(f)
+	receiver := &accessv1alpha1.WebhookReceiver{ObjectMeta: objectMeta("tenant", "cakewalk")}
+	receiver.Spec.Verification.HMAC = &accessv1alpha1.HMACVerification{SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "cakewalk", Key: "secret"}}}
+	c := fake.NewClientBuilder().WithScheme(env.Scheme).WithObjects(receiver, &corev1.Secret{
+		ObjectMeta: objectMeta("tenant", "cakewalk"), Data: map[string][]byte{"secret": []byte(secret)},
+	}).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return nil },
+	}).Build()
+	measures, err := newMetrics(prometheus.NewRegistry())
+	if err != nil {
+		f.Fatal(err)
+	}
+	h := newHandler(dependencies{
+		cached: c, live: c, writer: c, recorder: events.NewFakeRecorder(1), log: logr.Discard(), now: time.Now,
+		maxBody: defaultMaxBody, metrics: measures, backlog: newBacklog(),
+	})
 	for _, name := range []string{"batch.json", "grant-2025-single-object.json", "test.json"} {
 		f.Add(golden(f, name))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		request := httptest.NewRequest(http.MethodPost, s.path("cakewalk"), bytes.NewReader(body))
+		request := httptest.NewRequest(http.MethodPost, "/webhooks/tenant/cakewalk", bytes.NewReader(body))
 		request.Header.Set("X-SIGNATURE", sign(secret, body))
 		recorder := httptest.NewRecorder()
-		s.server.handler.ServeHTTP(recorder, request)
+		h.ServeHTTP(recorder, request)
 		switch recorder.Code {
 		case 200, 400, 413, 422:
 		default:
