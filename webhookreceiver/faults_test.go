@@ -32,6 +32,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -531,7 +532,13 @@ func TestArrivalsIncreaseStrictly(t *testing.T) {
 func FuzzDelivery(f *testing.F) {
 	receiver := &accessv1alpha1.WebhookReceiver{ObjectMeta: objectMeta("tenant", "cakewalk")}
 	receiver.Spec.Verification.HMAC = &accessv1alpha1.HMACVerification{SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "cakewalk", Key: "secret"}}}
-	c := fake.NewClientBuilder().WithScheme(env.Scheme).WithObjects(receiver, &corev1.Secret{
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, accessv1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			f.Fatal(err)
+		}
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(receiver, &corev1.Secret{
 		ObjectMeta: objectMeta("tenant", "cakewalk"), Data: map[string][]byte{"secret": []byte(secret)},
 	}).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return nil },

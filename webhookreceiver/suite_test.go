@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -35,6 +36,11 @@ var env *testenv.Env
 
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		// Fuzzing needs no API server, and each of its workers would start one.
+		os.Exit(m.Run())
+	}
 	testenv.Main(m, &env)
 }
 
