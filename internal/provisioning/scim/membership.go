@@ -43,6 +43,7 @@ func (b *Backend) membership(ctx context.Context, u *user, g *group) (provisioni
 	}
 	visible, err := b.visible(ctx, capped)
 	if err != nil || visible {
+		m.OthersKnown = visible && b.visibility.members()
 		return m, err
 	}
 	m.Presence, m.OthersKnown = provisioning.NotVisible, false
