@@ -292,7 +292,7 @@ func TestAManualConnectorWaitsForAPerson(t *testing.T) {
 	r.eventually(func() error {
 		got := &accessv1alpha1.AccessTask{}
 		if err := r.Get(t.Context(), client.ObjectKeyFromObject(task), got); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("%s (%v)", reasonOf(&got.Status), err)
+			return fmt.Errorf("it is still there: %s, %w", reasonOf(&got.Status), err)
 		}
 		return nil
 	})

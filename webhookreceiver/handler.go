@@ -67,7 +67,7 @@ func newHandler(d dependencies) *handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	d := &delivery{handler: h, writer: w, request: r}
-	a := d.answerSafely()
+	a := d.answerSafely() //nolint:contextcheck // storing goes on when the sender hangs up
 	a.write(w)
 	h.metrics.delivered(d.key, a, h.now().Sub(start))
 	if d.verified {

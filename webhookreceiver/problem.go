@@ -137,5 +137,5 @@ func (a answer) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(a.code)
 	// A sender that is gone cannot be told so.
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // see above
 }

@@ -4,6 +4,7 @@
 package webhookreceiver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,8 @@ func newStore(d dependencies) *store {
 }
 
 // storeAll stores the tasks of a delivery side by side, and returns a result for each event. Events of the same task are
-// stored one after the other, so that the first wins. After one that could not be stored no other is begun: the sender
+// stored one after the other, so that the first wins, and so are those of the same person in the same application, so
+// that they are acted on in the delivery's order. After one that could not be stored no other is begun: the sender
 // has to send the delivery again anyway, and the API server needs rest.
 func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, events []cakewalk.Event) []eventResult {
 	results := make([]eventResult, len(events))
@@ -87,12 +89,16 @@ func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookRe
 		default:
 			// A panic or an early end leaves this result.
 			results[i] = eventResult{taskID: event.Task.TaskID, outcome: outcomeFailed, err: errNotTried}
+			subject := subjectOf(event.Task)
 			group, known := groupOf[event.Task.TaskID]
 			if !known {
+				group, known = groupOf[subject]
+			}
+			if !known {
 				group = len(groups)
-				groupOf[event.Task.TaskID] = group
 				groups = append(groups, nil)
 			}
+			groupOf[event.Task.TaskID], groupOf[subject] = group, group
 			groups[group] = append(groups[group], i)
 		}
 	}
@@ -116,6 +122,19 @@ func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookRe
 	}
 	workers.Wait()
 	return results
+}
+
+// subjectOf names the person and the application that a task is about; what names neither is about itself.
+func subjectOf(task *cakewalk.ActionTask) string {
+	if task.Request == nil || task.Request.TargetUser == nil {
+		return task.TaskID
+	}
+	app := cakewalk.NamedObject{}
+	if task.Request.TargetWorkApp != nil {
+		app = *task.Request.TargetWorkApp
+	}
+	user := task.Request.TargetUser
+	return fmt.Sprintf("%q %q", cmp.Or(user.ID, user.Email), cmp.Or(app.ID, app.Name))
 }
 
 var errNotTried = errors.New("not tried after another task could not be stored")

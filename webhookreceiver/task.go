@@ -67,7 +67,10 @@ func userFor(user *cakewalk.User) *accessv1alpha1.User {
 }
 
 func usersFor(users []cakewalk.User) []accessv1alpha1.User {
-	var all []accessv1alpha1.User
+	if len(users) == 0 {
+		return nil
+	}
+	all := make([]accessv1alpha1.User, 0, len(users))
 	for _, user := range users {
 		all = append(all, *userFor(&user))
 	}

@@ -137,7 +137,8 @@ func decodeEvent(index int, text json.RawMessage) Event {
 
 func duplicateError(err error) *FieldError {
 	field := ""
-	if at, ok := err.(kjson.FieldError); ok {
+	var at kjson.FieldError
+	if errors.As(err, &at) {
 		field = at.FieldPath()
 	}
 	if len(field) > maxPath {

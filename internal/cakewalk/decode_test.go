@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -17,11 +18,11 @@ import (
 
 const taskID = "7ac60a4b-4b4d-4fc1-988c-f95254591f06"
 
-func payload(t testing.TB, name string) []byte {
-	t.Helper()
+func payload(tb testing.TB, name string) []byte {
+	tb.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
@@ -319,7 +320,7 @@ func checkTask(task *ActionTask) error {
 		if len(r.ReviewedBy) > 256 {
 			return fmt.Errorf("%d reviewers", len(r.ReviewedBy))
 		}
-		users = append(users[:len(users):len(users)], r.ReviewedBy...)
+		users = append(slices.Clip(users), r.ReviewedBy...)
 		for _, user := range []*User{r.RequestedBy, r.TargetUser} {
 			if user != nil {
 				users = append(users, *user)

@@ -90,7 +90,7 @@ func compileIdentity(spec accessv1alpha1.ConnectorIdentity) (*identity, error) {
 func compile(env *cel.Env, field, expression string) (cel.Program, error) {
 	ast, issues := env.Compile(expression)
 	if err := issues.Err(); err != nil {
-		var all []string
+		all := make([]string, 0, len(issues.Errors()))
 		for _, e := range issues.Errors() {
 			all = append(all, fmt.Sprintf("column %d: %s", e.Location.Column()+1, e.Message))
 		}

@@ -73,7 +73,8 @@ func named(c *accessv1alpha1.Connector) (secrets, configMaps []string) {
 
 // revision names the state of the Connector's spec and of the references.
 func (r *references) revision(c *accessv1alpha1.Connector) string {
-	parts := []string{fmt.Sprintf("%s/%d", c.UID, c.Generation)}
+	parts := make([]string, 0, 1+len(r.secrets)+len(r.configMaps))
+	parts = append(parts, fmt.Sprintf("%s/%d", c.UID, c.Generation))
 	for name, s := range r.secrets {
 		parts = append(parts, fmt.Sprintf("secret/%s/%s/%s", name, s.UID, s.ResourceVersion))
 	}

@@ -152,12 +152,24 @@ func (r *Resolver) refresh(ctx context.Context, e *entry, c *accessv1alpha1.Conn
 	e.uid, e.generation, e.revision = c.UID, c.Generation, revision
 	e.limiter.SetLimit(rate.Limit(c.Spec.Limits.RequestsPerSecond))
 	e.limiter.SetBurst(int(c.Spec.Limits.Burst))
-	e.engine, e.identity, e.close, e.err = nil, nil, nil, nil
-	if e.identity, e.err = compileIdentity(c.Spec.Identity); e.err != nil {
-		return nil
+	// That the Connector is wrong is kept as well: it stays so until something changes.
+	e.err = r.make(e, c, got)
+	return nil
+}
+
+// make compiles the identity and makes the engine.
+func (r *Resolver) make(e *entry, c *accessv1alpha1.Connector, refs *references) error {
+	e.engine, e.identity = nil, nil
+	i, err := compileIdentity(c.Spec.Identity)
+	if err != nil {
+		return err
 	}
-	var b *backend
-	if b, e.err = newBackend(c, got, e.limiter); e.err != nil || b == nil {
+	b, err := newBackend(c, refs, e.limiter)
+	if err != nil {
+		return err
+	}
+	e.identity = i
+	if b == nil {
 		return nil
 	}
 	e.close = b.close

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -101,9 +102,7 @@ func (c *Client) Do(ctx context.Context, method, address string, header http.Hea
 	if err != nil {
 		return nil, provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("not an address: %w", withoutURL(err)))
 	}
-	for key, values := range header {
-		req.Header[key] = values
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("User-Agent", userAgent)
 	if c.options.Authentication != nil {
 		if err := c.options.Authentication.authenticate(ctx, c.http, req); err != nil {
@@ -176,8 +175,7 @@ func unanswered(err error) error {
 
 // withoutURL drops the address from an error: a query can hold personal data.
 func withoutURL(err error) error {
-	var of *url.Error
-	if errors.As(err, &of) {
+	if of, ok := errors.AsType[*url.Error](err); ok {
 		return of.Err
 	}
 	return err

@@ -36,24 +36,24 @@ const (
 	newSecret = "new-secret-of-16-bytes"
 )
 
-func file(t testing.TB, name string) []byte {
-	t.Helper()
+func file(tb testing.TB, name string) []byte {
+	tb.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
 
 // golden returns the signature of batch.json that openssl made.
-func golden(t testing.TB, algorithm, key, encoding string) string {
-	t.Helper()
-	for line := range strings.Lines(string(file(t, "signatures.txt"))) {
+func golden(tb testing.TB, algorithm, key, encoding string) string {
+	tb.Helper()
+	for line := range strings.Lines(string(file(tb, "signatures.txt"))) {
 		if fields := strings.Fields(line); len(fields) == 4 && fields[0] == algorithm && fields[1] == key && fields[2] == encoding {
 			return fields[3]
 		}
 	}
-	t.Fatalf("no signature for %s %s %s", algorithm, key, encoding)
+	tb.Fatalf("no signature for %s %s %s", algorithm, key, encoding)
 	return ""
 }
 

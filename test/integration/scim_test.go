@@ -47,8 +47,7 @@ func run(t *testing.T, s *server, steps []step) {
 	e := s.engine(token)
 	for _, st := range steps {
 		changes, err := provision(t, e, st.subject, st.goal)
-		var wrong *provisioning.PermanentError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*provisioning.PermanentError](err); ok {
 			if wrong.Reason != st.wantReason {
 				t.Errorf("%s: %s (%v)", st.name, wrong.Reason, err)
 			}

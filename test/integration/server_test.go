@@ -54,12 +54,12 @@ func startServer(t *testing.T, name, path string) *server {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}
-		_ = cmd.Wait() //nolint:errcheck // it was told to end
+		_ = cmd.Wait()
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), "listening on "); ok {
-			go func() { _, _ = io.Copy(io.Discard, out) }() //nolint:errcheck // ends with the server
+			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return &server{t: t, url: url, scim: url + path}
 		}
 	}

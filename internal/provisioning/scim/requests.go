@@ -157,7 +157,8 @@ func (b *Backend) write(ctx context.Context, method, path string, body any) erro
 // there already, or no longer, may come true by itself or be so: it is observed again.
 func (b *Backend) refusal(res *httpclient.Response, write bool) error {
 	var said scimError
-	_ = object(res.Body, &said) //nolint:errcheck // many errors are not SCIM's
+	// Many errors are not SCIM's: then there is nothing to repeat.
+	_ = object(res.Body, &said)
 	detail := fmt.Sprintf("the server answered %d", res.Status)
 	if said.ScimType != "" {
 		detail += " " + b.client.Redact(said.ScimType)

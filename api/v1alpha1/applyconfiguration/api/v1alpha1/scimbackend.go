@@ -18,7 +18,7 @@ type SCIMBackendApplyConfiguration struct {
 	// baseURL is the base of the service provider's endpoints, without the resource type, for example
 	// https://example.com/scim/v2.
 	BaseURL *string `json:"baseURL,omitempty"`
-	// allowInsecureHTTP allows a baseURL and a tokenURL with http, so that credentials travel unencrypted. Default: false.
+	// allowInsecureHTTP allows a baseURL with http, so that credentials travel unencrypted. Default: false.
 	AllowInsecureHTTP *bool `json:"allowInsecureHTTP,omitempty"`
 	// authentication says how requests are authenticated: exactly one of bearer, basic and oauth2.
 	Authentication *HTTPAuthenticationApplyConfiguration `json:"authentication,omitempty"`
