@@ -35,8 +35,10 @@ func TestGoldenDeliveries(t *testing.T) {
 	}
 
 	batch := []eventAnswer{
-		{0, "0b0f1e57-4c52-4a0e-9a55-0d7f0b6c2a11", "stored"}, {1, "3d2b8a34-0c0e-4a71-9b06-3c9d1f0a7e22", "stored"},
-		{2, "9e8d7c6b-5a49-4837-a625-14f3e2d1c0b3", "stored"}, {3, "", "ignored"},
+		{0, "0b0f1e57-4c52-4a0e-9a55-0d7f0b6c2a11", "stored"},
+		{1, "3d2b8a34-0c0e-4a71-9b06-3c9d1f0a7e22", "stored"},
+		{2, "9e8d7c6b-5a49-4837-a625-14f3e2d1c0b3", "stored"},
+		{3, "", "ignored"},
 	}
 	got := post("batch.json", "hex")
 	if diff := cmp.Diff(result{Received: 4, Stored: 3, Ignored: 1, Events: batch}, got.answered); got.code != http.StatusOK || diff != "" {

@@ -44,21 +44,21 @@ import (
 )
 
 // faulty is a suite whose handler talks to the API server through these functions, without a manager.
-func faulty(t testing.TB, funcs interceptor.Funcs) *suite {
-	t.Helper()
+func faulty(tb testing.TB, funcs interceptor.Funcs) *suite {
+	tb.Helper()
 	registry := prometheus.NewRegistry()
 	measures, err := newMetrics(registry)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	c := env.Client(t)
+	c := env.Client(tb)
 	through := interceptor.NewClient(c, funcs)
-	s := &suite{client: c, registry: registry, namespace: env.Namespace(t), server: &server{handler: newHandler(dependencies{
+	s := &suite{client: c, registry: registry, namespace: env.Namespace(tb), server: &server{handler: newHandler(dependencies{
 		cached: c, live: through, writer: through, recorder: events.NewFakeRecorder(1000), log: logr.Discard(), now: time.Now,
 		maxBody: defaultMaxBody, metrics: measures, backlog: newBacklog(),
 	})}}
 	server := httptest.NewServer(s.server.handler)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	address := server.Listener.Addr()
 	s.server.address.Store(&address)
 	return s
@@ -109,13 +109,13 @@ func TestTasksThatCannotBeStored(t *testing.T) {
 }
 
 // plainReceiver makes the receiver "cakewalk" without waiting for a cache.
-func (s *suite) plainReceiver(t testing.TB) {
-	t.Helper()
+func (s *suite) plainReceiver(tb testing.TB) {
+	tb.Helper()
 	receiver := &accessv1alpha1.WebhookReceiver{}
 	receiver.Namespace, receiver.Name = s.namespace, "cakewalk"
 	receiver.Spec.Verification.HMAC = &accessv1alpha1.HMACVerification{SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "cakewalk", Key: "secret"}}}
-	if err := s.client.Create(t.Context(), receiver); err != nil {
-		t.Fatal(err)
+	if err := s.client.Create(tb.Context(), receiver); err != nil {
+		tb.Fatal(err)
 	}
 }
 

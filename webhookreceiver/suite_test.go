@@ -47,24 +47,24 @@ func TestMain(m *testing.M) {
 // goldenSecret is the secret of testdata/signatures.txt.
 const goldenSecret = "a-secret-of-the-golden-requests"
 
-func golden(t testing.TB, name string) []byte {
-	t.Helper()
+func golden(tb testing.TB, name string) []byte {
+	tb.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
 
 // goldenSignature is the signature that openssl made.
-func goldenSignature(t testing.TB, name, encoding string) string {
-	t.Helper()
-	for line := range strings.Lines(string(golden(t, "signatures.txt"))) {
+func goldenSignature(tb testing.TB, name, encoding string) string {
+	tb.Helper()
+	for line := range strings.Lines(string(golden(tb, "signatures.txt"))) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == name && fields[1] == encoding {
 			return fields[2]
 		}
 	}
-	t.Fatalf("no signature of %s in %s", name, encoding)
+	tb.Fatalf("no signature of %s in %s", name, encoding)
 	return ""
 }
 

@@ -137,8 +137,7 @@ func decodeEvent(index int, text json.RawMessage) Event {
 
 func duplicateError(err error) *FieldError {
 	field := ""
-	var at kjson.FieldError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[kjson.FieldError](err); ok {
 		field = at.FieldPath()
 	}
 	if len(field) > maxPath {

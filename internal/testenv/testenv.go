@@ -31,6 +31,8 @@ import (
 type Env struct {
 	// Config connects to it with every right.
 	Config *rest.Config
+	// Kubeconfig connects other programs to it.
+	Kubeconfig []byte
 	// Scheme knows the built-in kinds and the operator's.
 	Scheme *k8sruntime.Scheme
 
@@ -76,7 +78,7 @@ func Start() (*Env, error) {
 		return nil, err
 	}
 	config.QPS = -1
-	return &Env{Config: config, Scheme: scheme, env: env}, nil
+	return &Env{Config: config, Kubeconfig: env.KubeConfig, Scheme: scheme, env: env}, nil
 }
 
 // Stop stops the API server and etcd.

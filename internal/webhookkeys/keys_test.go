@@ -110,26 +110,26 @@ func fromConfigMap() accessv1alpha1.KeySource {
 	return accessv1alpha1.KeySource{ConfigMapRef: &accessv1alpha1.ConfigMapKeyReference{Name: "webhook", Key: "keys"}}
 }
 
-func hmacKeys(t testing.TB, algorithm accessv1alpha1.HMACAlgorithm, secrets ...string) Keys {
-	t.Helper()
+func hmacKeys(tb testing.TB, algorithm accessv1alpha1.HMACAlgorithm, secrets ...string) Keys {
+	tb.Helper()
 	data := map[string][]byte{}
 	var names []string
 	for _, secret := range secrets {
 		data[secret] = []byte(secret)
 		names = append(names, secret)
 	}
-	keys, problems, err := Load(t.Context(), objects{secrets: map[string]map[string][]byte{"webhook": data}}, hmacReceiver(algorithm, names...))
+	keys, problems, err := Load(tb.Context(), objects{secrets: map[string]map[string][]byte{"webhook": data}}, hmacReceiver(algorithm, names...))
 	if err != nil || len(problems) > 0 {
-		t.Fatal(err, problems)
+		tb.Fatal(err, problems)
 	}
 	return keys
 }
 
-func rsaKeys(t testing.TB, text []byte) (Keys, []Problem) {
-	t.Helper()
-	keys, problems, err := Load(t.Context(), objects{configMaps: map[string]map[string]string{"webhook": {"keys": string(text)}}}, rsaReceiver(fromConfigMap()))
+func rsaKeys(tb testing.TB, text []byte) (Keys, []Problem) {
+	tb.Helper()
+	keys, problems, err := Load(tb.Context(), objects{configMaps: map[string]map[string]string{"webhook": {"keys": string(text)}}}, rsaReceiver(fromConfigMap()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return keys, problems
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,9 +47,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.bodies = append(s.bodies, string(body))
 	for _, a := range s.answers {
 		if strings.HasPrefix(request, a.request) {
-			for k, v := range a.header {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), a.header)
 			w.WriteHeader(a.status)
 			fmt.Fprint(w, a.body)
 			return
@@ -340,23 +339,33 @@ func TestWhatIsSent(t *testing.T) {
 		body    string
 	}{
 		"an addition": {
-			ann, provisioning.Change{Action: provisioning.AddEntitlement, Entitlement: "editors"}, "PATCH /Groups/g",
+			ann,
+			provisioning.Change{Action: provisioning.AddEntitlement, Entitlement: "editors"},
+			"PATCH /Groups/g",
 			`{"Operations":[{"op":"add","path":"members","value":[{"value":"1"}]}],"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}`,
 		},
 		"a removal": {
-			ann, provisioning.Change{Action: provisioning.RemoveEntitlement, Entitlement: "editors"}, "PATCH /Groups/g",
+			ann,
+			provisioning.Change{Action: provisioning.RemoveEntitlement, Entitlement: "editors"},
+			"PATCH /Groups/g",
 			`{"Operations":[{"op":"remove","path":"members[value eq \"1\"]"}],"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}`,
 		},
 		"a deactivation": {
-			ann, provisioning.Change{Action: provisioning.DeactivateAccount}, "PATCH /Users/1",
+			ann,
+			provisioning.Change{Action: provisioning.DeactivateAccount},
+			"PATCH /Users/1",
 			`{"Operations":[{"op":"replace","path":"active","value":false}],"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}`,
 		},
 		"an account": {
-			ann, provisioning.Change{Action: provisioning.CreateAccount}, "POST /Users",
+			ann,
+			provisioning.Change{Action: provisioning.CreateAccount},
+			"POST /Users",
 			`{"active":true,"emails":[{"primary":true,"type":"work","value":"ann@example.com"}],"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ann@example.com"}`,
 		},
 		"an account whose attributes cannot change who it is": {
-			odd, provisioning.Change{Action: provisioning.CreateAccount}, "POST /Users",
+			odd,
+			provisioning.Change{Action: provisioning.CreateAccount},
+			"POST /Users",
 			`{"active":true,"displayName":"Ann \"A\" 😀","name":{"givenName":"Ann"},"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"x\" or userName pr or userName eq \"\\"}`,
 		},
 	}
