@@ -85,9 +85,9 @@ type suite struct {
 }
 
 // start runs a manager with a receiver until the test ends. change may change the options of either.
-func start(t testing.TB, change func(*manager.Options, *Options)) *suite {
-	t.Helper()
-	s := &suite{client: env.Client(t), registry: prometheus.NewRegistry(), namespace: env.Namespace(t), done: make(chan struct{})}
+func start(tb testing.TB, change func(*manager.Options, *Options)) *suite {
+	tb.Helper()
+	s := &suite{client: env.Client(tb), registry: prometheus.NewRegistry(), namespace: env.Namespace(tb), done: make(chan struct{})}
 	timeout := 45 * time.Second
 	options := manager.Options{
 		Scheme:                  env.Scheme,
@@ -102,41 +102,41 @@ func start(t testing.TB, change func(*manager.Options, *Options)) *suite {
 	}
 	mgr, err := manager.New(env.Config, options)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if s.server, err = addToManager(mgr, o, s.registry); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	go func() {
 		defer close(s.done)
 		if err := mgr.Start(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		s.stop()
 		<-s.done
 	})
-	eventually(t, "the server listens", func() bool { return s.server.check(nil) == nil })
+	eventually(tb, "the server listens", func() bool { return s.server.check(nil) == nil })
 	return s
 }
 
 // eventually waits until something holds. The bound is far beyond what it takes, so it is no assertion on time.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
+			tb.Fatalf("it never came that %s", what)
 		}
 	}
 }
 
 // receiver makes a WebhookReceiver with a secret, and waits until it is served.
-func (s *suite) receiver(t testing.TB, name, secret string, change func(*accessv1alpha1.WebhookReceiver)) {
-	t.Helper()
-	s.secret(t, name, secret)
+func (s *suite) receiver(tb testing.TB, name, secret string, change func(*accessv1alpha1.WebhookReceiver)) {
+	tb.Helper()
+	s.secret(tb, name, secret)
 	receiver := &accessv1alpha1.WebhookReceiver{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
 		Spec: accessv1alpha1.WebhookReceiverSpec{Verification: accessv1alpha1.WebhookVerification{HMAC: &accessv1alpha1.HMACVerification{
@@ -146,46 +146,46 @@ func (s *suite) receiver(t testing.TB, name, secret string, change func(*accessv
 	if change != nil {
 		change(receiver)
 	}
-	if err := s.client.Create(t.Context(), receiver); err != nil {
-		t.Fatal(err)
+	if err := s.client.Create(tb.Context(), receiver); err != nil {
+		tb.Fatal(err)
 	}
-	s.waitServed(t, name)
+	s.waitServed(tb, name)
 }
 
-func (s *suite) waitServed(t testing.TB, name string) {
-	t.Helper()
+func (s *suite) waitServed(tb testing.TB, name string) {
+	tb.Helper()
 	live := &accessv1alpha1.WebhookReceiver{}
-	s.get(t, name, live)
-	eventually(t, "the receiver is in the cache", func() bool {
+	s.get(tb, name, live)
+	eventually(tb, "the receiver is in the cache", func() bool {
 		cached := &accessv1alpha1.WebhookReceiver{}
-		err := s.server.handler.cached.Get(t.Context(), client.ObjectKeyFromObject(live), cached)
+		err := s.server.handler.cached.Get(tb.Context(), client.ObjectKeyFromObject(live), cached)
 		return err == nil && cached.Generation == live.Generation
 	})
 }
 
 // secret makes or replaces a Secret with the key "secret".
-func (s *suite) secret(t testing.TB, name, value string) {
-	t.Helper()
+func (s *suite) secret(tb testing.TB, name, value string) {
+	tb.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
-	_ = s.client.Delete(t.Context(), secret)
+	_ = s.client.Delete(tb.Context(), secret)
 	secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}, Data: map[string][]byte{"secret": []byte(value)}}
-	if err := s.client.Create(t.Context(), secret); err != nil {
-		t.Fatal(err)
+	if err := s.client.Create(tb.Context(), secret); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func (s *suite) get(t testing.TB, name string, object client.Object) {
-	t.Helper()
-	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: name}, object); err != nil {
-		t.Fatal(err)
+func (s *suite) get(tb testing.TB, name string, object client.Object) {
+	tb.Helper()
+	if err := s.client.Get(tb.Context(), client.ObjectKey{Namespace: s.namespace, Name: name}, object); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func (s *suite) tasks(t testing.TB) map[string]accessv1alpha1.AccessTask {
-	t.Helper()
+func (s *suite) tasks(tb testing.TB) map[string]accessv1alpha1.AccessTask {
+	tb.Helper()
 	list := &accessv1alpha1.AccessTaskList{}
-	if err := s.client.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
-		t.Fatal(err)
+	if err := s.client.List(tb.Context(), list, client.InNamespace(s.namespace)); err != nil {
+		tb.Fatal(err)
 	}
 	tasks := map[string]accessv1alpha1.AccessTask{}
 	for _, task := range list.Items {
@@ -206,44 +206,44 @@ type reply struct {
 func (s *suite) path(name string) string { return "/webhooks/" + s.namespace + "/" + name }
 
 // send sends a request, with these signatures.
-func (s *suite) send(t testing.TB, method, path string, body []byte, signatures ...string) reply {
-	t.Helper()
+func (s *suite) send(tb testing.TB, method, path string, body []byte, signatures ...string) reply {
+	tb.Helper()
 	url := "http://" + (*s.server.address.Load()).String() + path
-	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(tb.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, signature := range signatures {
 		request.Header.Add("X-SIGNATURE", signature)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return read(t, response)
+	return read(tb, response)
 }
 
-func read(t testing.TB, response *http.Response) reply {
-	t.Helper()
+func read(tb testing.TB, response *http.Response) reply {
+	tb.Helper()
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := reply{code: response.StatusCode, header: response.Header, body: string(text), problem: problem{result: &result{}}}
 	if err := json.Unmarshal(text, &r.answered); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		tb.Fatalf("%s: %v", text, err)
 	}
 	if err := json.Unmarshal(text, &r.problem); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		tb.Fatalf("%s: %v", text, err)
 	}
 	return r
 }
 
 // post sends a body with a good signature.
-func (s *suite) post(t testing.TB, name, secret, body string) reply {
-	t.Helper()
-	return s.send(t, http.MethodPost, s.path(name), []byte(body), sign(secret, []byte(body)))
+func (s *suite) post(tb testing.TB, name, secret, body string) reply {
+	tb.Helper()
+	return s.send(tb, http.MethodPost, s.path(name), []byte(body), sign(secret, []byte(body)))
 }
 
 func objectMeta(namespace, name string) metav1.ObjectMeta {

@@ -41,8 +41,9 @@ func main() {
 	flag.Var(&groups, "group", "displayName of a group that exists, with =user,user its members (repeatable)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *listen, *tokenFile, *delay, users, groups); err != nil {
+	err := run(ctx, *listen, *tokenFile, *delay, users, groups)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "scimserver:", err)
 		os.Exit(1)
 	}
@@ -70,7 +71,7 @@ func run(ctx context.Context, listen, tokenFile string, delay time.Duration, use
 		return err
 	case <-ctx.Done():
 	}
-	late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(late); err != nil {
 		return err
@@ -107,7 +108,7 @@ func guard(next http.Handler, tokenFile string, delay time.Duration) http.Handle
 				w.Header().Set("Content-Type", "application/scim+json")
 				w.Header().Set("WWW-Authenticate", "Bearer")
 				w.WriteHeader(http.StatusUnauthorized)
-				fmt.Fprint(w, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"401","detail":"the token is not known"}`)
+				_, _ = fmt.Fprint(w, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"401","detail":"the token is not known"}`)
 				return
 			}
 		}
