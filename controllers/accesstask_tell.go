@@ -41,8 +41,8 @@ func (r *AccessTaskReconciler) tell(ctx context.Context, task *accessv1alpha1.Ac
 		}
 	}
 	r.Recorder.Eventf(task, related, kind, s.Reason, "Reconcile", "%s", shorten(s.Message, maxNote))
-	logger := log.FromContext(ctx).WithValues("reason", s.Reason, "request", task.Status.Request, "connector", connectorName(task), "subject", task.Status.Subject)
-	logger.Info("Task is " + string(s.Status))
+	log.FromContext(ctx).Info("Task moved on", "succeeded", s.Status, "reason", s.Reason, "request", task.Status.Request,
+		"connector", connectorName(task), "subject", task.Status.Subject)
 	if finished(&task.Status) && !finished(&before) {
 		r.Metrics.taskFinished(task, r.now())
 	}
