@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -64,6 +65,8 @@ type AccessTaskReconciler struct {
 	client.Client
 	// Recorder records events.
 	Recorder events.EventRecorder
+	// Audit is the audit log: one line per change of access that took effect.
+	Audit logr.Logger
 	// Targets gives access to the target systems.
 	Targets Targets
 	// Gates are shared with the ConnectorReconciler.

@@ -72,6 +72,7 @@ func (r *AccessTaskReconciler) plan(ctx context.Context, engine *provisioning.En
 	case wrong:
 		d.outcome.message = "dry run: the task would end as PermanentError: " + err.Error()
 	case err != nil:
+		// As a removal, since a dry run does not end.
 		d.outcome = failed(err, provisioning.Remove, d.connector, 1, now, now)
 		d.outcome.reason = accessv1alpha1.ReasonDryRun
 		d.outcome.message = "dry run: the target system could not be observed: " + err.Error()

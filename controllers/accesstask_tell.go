@@ -18,13 +18,10 @@ import (
 // maxNote is the longest note of an event, in bytes; the API server takes 1 KiB.
 const maxNote = 1000
 
-// auditLogger is the name of the logger that carries the audit log: one line per change in a target system.
-const auditLogger = "audit"
-
 // tell makes known what a written status changed: an event where the summary's reason changed, audit lines for changes
 // that took effect, and the metrics of a task that finished.
 func (r *AccessTaskReconciler) tell(ctx context.Context, task *accessv1alpha1.AccessTask, before accessv1alpha1.AccessTaskStatus) {
-	r.audit(ctx, task, before)
+	r.audit(task, before)
 	s := meta.FindStatusCondition(task.Status.Conditions, accessv1alpha1.ConditionSucceeded)
 	if s == nil || s.Reason == reasonOf(&before) {
 		return
@@ -50,19 +47,18 @@ func (r *AccessTaskReconciler) tell(ctx context.Context, task *accessv1alpha1.Ac
 
 // audit writes one line for every change that was newly seen to be in effect, or accepted by a target system that cannot
 // show it. Of persons it names the subject; who asked and who approved are named by their ids.
-func (r *AccessTaskReconciler) audit(ctx context.Context, task *accessv1alpha1.AccessTask, before accessv1alpha1.AccessTaskStatus) {
+func (r *AccessTaskReconciler) audit(task *accessv1alpha1.AccessTask, before accessv1alpha1.AccessTaskStatus) {
 	known := map[accessv1alpha1.TaskChange]bool{}
 	for _, c := range before.Changes {
 		known[comparable(c)] = true
 	}
-	logger := log.FromContext(ctx).WithName(auditLogger)
 	for _, c := range task.Status.Changes {
 		if c.State == accessv1alpha1.ChangePlanned || known[comparable(c)] {
 			continue
 		}
-		logger.Info("Access changed",
-			"task", task.Name,
+		r.Audit.Info("Access changed",
 			"namespace", task.Namespace,
+			"task", task.Name,
 			"requestType", requestType(task),
 			"connector", connectorName(task),
 			"backend", task.Status.Backend,

@@ -21,6 +21,7 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, regist
 	tasks := &AccessTaskReconciler{
 		Client:   mgr.GetClient(),
 		Recorder: recorder,
+		Audit:    mgr.GetLogger().WithName("audit"),
 		Targets:  targets,
 		Gates:    gates,
 		Metrics:  metrics,

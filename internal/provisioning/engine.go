@@ -133,11 +133,11 @@ func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before 
 	}
 	var unavailable *UnavailableError
 	if errors.As(applyErr, &unavailable) || interrupted(ctx) {
-		return before, errors.Join(applyErr, ctx.Err())
+		return before, joined(applyErr, ctx.Err())
 	}
 	after, err := e.observe(ctx, s, g.Scope())
 	if err != nil {
-		return before, errors.Join(applyErr, err)
+		return before, joined(applyErr, err)
 	}
 	var missing error
 	for i, c := range step {
@@ -158,6 +158,14 @@ func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before 
 		return after, err
 	}
 	return after, missing
+}
+
+// joined joins two errors in one line.
+func joined(first, second error) error {
+	if first == nil || second == nil {
+		return cmpErr(first, second)
+	}
+	return fmt.Errorf("%w; then %w", first, second)
 }
 
 // cmpErr returns the first of two errors that is one.

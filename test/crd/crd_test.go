@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -271,13 +272,31 @@ func TestDefaults(t *testing.T) {
 				got = append(got, fmt.Sprint(v))
 			}
 		}
-		status, err := yaml.Marshal(o.Object["status"])
+		stored, err := yaml.Marshal(o.Object["status"])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := strings.TrimPrefix(tc.want, `{"observedGeneration":-1} `); strings.Join(got, " ") != want || string(status) != "observedGeneration: -1\n" {
-			t.Errorf("got %s %s, want %s", status, strings.Join(got, " "), want)
+		if want := strings.TrimPrefix(tc.want, `{"observedGeneration":-1} `); strings.Join(got, " ") != want || string(stored) != "observedGeneration: -1\n" {
+			t.Errorf("got %s %s, want %s", stored, strings.Join(got, " "), want)
 		}
+	}
+}
+
+// Before the operator's first visit a task is in progress, as tools that know kstatus read it.
+func TestANewTaskIsInProgress(t *testing.T) {
+	c := env.Client(t)
+	o := parse(t, task, "")
+	o.SetNamespace(env.Namespace(t))
+	if err := c.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	conditions, _, err := unstructured.NestedSlice(o.Object, "status", "conditions")
+	if err != nil || len(conditions) != 1 || !strings.Contains(fmt.Sprint(conditions[0]), "reason:Pending status:Unknown type:Succeeded") {
+		t.Error(conditions, err)
+	}
+	got, err := status.Compute(o)
+	if err != nil || got.Status != status.InProgressStatus {
+		t.Errorf("kstatus is %+v (%v)", got, err)
 	}
 }
 

@@ -4,6 +4,7 @@
 package scim
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,6 +156,14 @@ func TestObserve(t *testing.T) {
 			wantAccount: provisioning.AccountActive,
 			want:        provisioning.Membership{Presence: provisioning.Present},
 		},
+		"a server that ignores such a filter tells nothing by it": {
+			answers: []answer{
+				user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":[]}`),
+				{request: anywhere, status: 200, body: listOf(`{"id":"g","members":[]}`)},
+			},
+			wantAccount: provisioning.AccountActive,
+			want:        provisioning.Membership{Presence: provisioning.NotVisible},
+		},
 		"a list that may be cut says nothing about who is not on it": {
 			answers: []answer{
 				user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":` + members(many(100)...) + `}`),
@@ -237,6 +246,29 @@ func TestObserve(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Whoever is not on a list that is not whole may be there: a removal must not take such a user for gone.
+func TestNobodyIsAbsentByAListThatIsNotWhole(t *testing.T) {
+	tests := map[string]string{
+		"the first page again and again, without a filter": `{"totalResults":3,"Resources":[{"id":"2","userName":"bob"}]}`,
+		"no filter and no count":                           `{"Resources":[{"id":"2","userName":"bob"}]}`,
+		"a count without what it counts":                   `{"totalResults":1,"Resources":[]}`,
+		"a count alone":                                    `{"totalResults":1}`,
+	}
+	for name, list := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, _ := backend(t, user1(list))
+			seen, err := b.Observe(t.Context(), ann, nil)
+			if provisioning.Word(err) != "retryable" {
+				t.Errorf("%+v, error %v", seen, err)
+			}
+		})
+	}
+	b, _ := backend(t, user1(`{"totalResults":0}`))
+	if seen, err := b.Observe(t.Context(), ann, nil); err != nil || seen.Account != provisioning.AccountAbsent {
+		t.Errorf("an empty list without Resources: %+v, error %v", seen, err)
 	}
 }
 
@@ -421,9 +453,14 @@ func TestAGroupIsEmptiedInBoundedRequests(t *testing.T) {
 }
 
 func TestAGroupThatKeepsItsMembersIsNotEmptiedForEver(t *testing.T) {
-	b, _ := backend(t, editors(`{"id":"g","displayName":"editors","members":`+members("1", "2")+`}`), answer{request: "PATCH", status: 204})
-	if err := b.RemoveAllMembers(t.Context(), "editors"); provisioning.Word(err) != "retryable" {
-		t.Error(err)
+	for _, n := range []int{2, capAt, 3 * capAt} {
+		b, s := backend(t, editors(`{"id":"g","displayName":"editors","members":`+members(many(n)...)+`}`), answer{request: "PATCH", status: 204})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		err := b.RemoveAllMembers(ctx, "editors")
+		cancel()
+		if retryable, ok := errors.AsType[*provisioning.RetryableError](err); !ok || retryable.Unreachable || len(s.asked) > 4 {
+			t.Errorf("%d members: %d requests, error %v", n, len(s.asked), err)
+		}
 	}
 }
 
