@@ -66,6 +66,8 @@ type clientCredentials struct {
 
 	mu    sync.Mutex
 	token *oauth2.Token
+	// refusedToken is no longer sent. The server that refuses it may repeat it, so that it is still not shown.
+	refusedToken string
 }
 
 func (c *clientCredentials) authenticate(ctx context.Context, client *http.Client, req *http.Request) error {
@@ -86,13 +88,16 @@ func (c *clientCredentials) authenticate(ctx context.Context, client *http.Clien
 func (c *clientCredentials) refused() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.token != nil {
+		c.refusedToken = c.token.AccessToken
+	}
 	c.token = nil
 }
 
 func (c *clientCredentials) secrets() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := []string{c.config.ClientSecret}
+	all := []string{c.config.ClientSecret, c.refusedToken}
 	if c.token != nil {
 		all = append(all, c.token.AccessToken)
 	}

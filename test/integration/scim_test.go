@@ -126,6 +126,11 @@ func TestSCIMMY(t *testing.T) {
 			wantEditors: []string{bob, cyd}, wantMembers: []string{bob},
 		},
 		{
+			// SCIMMY compares with regard to case, against RFC 7643 section 4.1.1, and does not find ann. Nobody else is taken.
+			name: "a subject in another case", subject: "ANN@example.com", goal: grant(editor), wantReason: provisioning.ReasonSubjectNotFound,
+			wantEditors: []string{bob, cyd}, wantMembers: []string{bob},
+		},
+		{
 			// SCIMMY takes no escaped quote and refuses the filter; others find nobody. Neither may find ann.
 			name: "a subject with a filter in it is one value", subject: `x" or userName pr or userName eq "` + ann, goal: grant(editor), wantReason: provisioning.ReasonRefused,
 			wantEditors: []string{bob, cyd}, wantMembers: []string{bob},
@@ -144,14 +149,17 @@ func TestSCIMMY(t *testing.T) {
 
 func TestSCIMMYPreparesGroups(t *testing.T) {
 	s := startServer(t, "scimmy", "/scim")
+	s.fill([]string{ann}, nil)
 	run(t, s, []step{{
+		name: "a grant of a group that is not there", subject: ann, goal: grant(editor), wantReason: provisioning.ReasonEntitlementNotFound,
+	}, {
 		name: "a work app is prepared", goal: provisioning.Goal{Kind: provisioning.Prepare},
 		wantChanges: []string{"CreateEntitlement members Applied", "CreateEntitlement editors Applied"},
 	}})
 	if got := s.state().Groups; len(got) != 2 {
 		t.Errorf("groups %v", got)
 	}
-	if _, err := provision(t, s.engine(token), ann, provisioning.Goal{Kind: provisioning.Grant, Level: editor, CreateAccount: true}); err != nil {
+	if _, err := provision(t, s.engine(token), bob, provisioning.Goal{Kind: provisioning.Grant, Level: editor, CreateAccount: true}); err != nil {
 		t.Error("the first grant of all: ", err)
 	}
 }
@@ -198,6 +206,11 @@ func TestJackson(t *testing.T) {
 		},
 		{
 			name: "a removal leaves the others", subject: ann, goal: remove(editor), wantChanges: []string{"RemoveEntitlement editors Unverifiable"},
+			wantEditors: []string{bob}, wantMembers: []string{bob},
+		},
+		{
+			// Jackson compares with regard to case, against RFC 7643 section 4.1.1, and does not find ann. Nobody else is taken.
+			name: "a subject in another case", subject: "ANN@example.com", goal: grant(member), wantReason: provisioning.ReasonSubjectNotFound,
 			wantEditors: []string{bob}, wantMembers: []string{bob},
 		},
 		{

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"getcakewalk.io/access-operator/internal/provisioning"
@@ -170,20 +171,21 @@ func (b *Backend) CountMembers(ctx context.Context, entitlement string) (int, er
 	return 0, nil
 }
 
-// RemoveAllMembers implements provisioning.EntitlementEmptier.
+// RemoveAllMembers implements provisioning.EntitlementEmptier. It ends at the first member that it sees again, so that a
+// server that keeps its members is not asked for ever.
 func (b *Backend) RemoveAllMembers(ctx context.Context, entitlement string) error {
-	before := -1
+	removed := map[string]bool{}
 	for {
 		g, err := b.findGroup(ctx, entitlement)
 		if err != nil || len(g.Members) == 0 {
 			return err
 		}
-		if before >= 0 && len(g.Members) >= before && before < capAt {
+		if slices.ContainsFunc(g.Members, func(id string) bool { return removed[id] }) {
 			return provisioning.Retryable(fmt.Errorf("the server accepts the removal of members of %q and keeps them", entitlement))
 		}
-		before = len(g.Members)
 		var operations []operation
 		for _, id := range g.Members[:min(len(g.Members), maxOperations)] {
+			removed[id] = true
 			operations = append(operations, removal(id))
 		}
 		if err := b.patchGroup(ctx, entitlement, operations...); err != nil {

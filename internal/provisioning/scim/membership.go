@@ -47,20 +47,34 @@ func (b *Backend) membership(ctx context.Context, u *user, g *group) (provisioni
 		return m, err
 	}
 	m.Presence, m.OthersKnown = provisioning.NotVisible, false
-	// Some servers tell by a filter what they do not list. That they find nothing says nothing.
-	found, err := b.list(ctx, "/Groups", url.Values{"filter": {eq("id", g.ID) + " and " + eq("members.value", u.ID)}, "count": {"1"}})
-	if err != nil {
-		if provisioning.Word(err) == "unavailable" {
-			return m, err
-		}
-		return m, nil
-	}
-	if len(found.Resources) == 1 {
-		if same, err := parseGroup(found.Resources[0]); err == nil && same.ID == g.ID {
+	// Some servers tell by a filter what they do not list. That they find nothing says nothing; nor does what they find
+	// if they find the same with somebody whom nobody knows: then they ignore the filter.
+	found, err := b.foundWithMember(ctx, g.ID, u.ID)
+	if err == nil && found {
+		var always bool
+		if always, err = b.foundWithMember(ctx, g.ID, nobody); err == nil && !always {
 			m.Presence = provisioning.Present
 		}
 	}
+	if provisioning.Word(err) == "unavailable" {
+		return m, err
+	}
+	// A server that does not take the filter refuses or fails: nothing is lost by that.
 	return m, nil
+}
+
+// foundWithMember tells whether the server finds a group by a filter on its members.
+func (b *Backend) foundWithMember(ctx context.Context, group, member string) (bool, error) {
+	l, err := b.list(ctx, "/Groups", url.Values{"filter": {eq("id", group) + " and " + eq("members.value", member)}, "count": {"1"}})
+	if err != nil {
+		return false, err
+	}
+	for _, text := range l.Resources {
+		if g, err := parseGroup(text); err == nil && g.ID == group {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // visibility remembers whether the server was ever seen to show memberships. An empty group of a server that shows

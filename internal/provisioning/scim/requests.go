@@ -81,11 +81,12 @@ func unreadable(err error) error {
 	return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("the address answers, and not as SCIM 2.0 does: %w", err))
 }
 
-// find returns the resources that match, each once. A server that does not filter is paged through.
+// find returns the resources that match, each once; more than one need not be all. A server that does not filter is
+// paged through. That nothing matches is said only of a list that is whole: a removal takes it for done.
 func find[T any](ctx context.Context, b *Backend, path, filter string, parse func([]byte) (*T, error), matches func(*T) bool) ([]*T, error) {
 	var found []*T
 	seen := map[string]bool{}
-	next := int64(1)
+	next, filtered := int64(1), true
 	for range maxPages {
 		query := url.Values{"filter": {filter}}
 		if next > 1 {
@@ -96,24 +97,33 @@ func find[T any](ctx context.Context, b *Backend, path, filter string, parse fun
 		if err != nil {
 			return nil, err
 		}
-		filtered := true
 		for _, text := range l.Resources {
 			r, err := parse(text)
 			if err != nil {
 				return nil, provisioning.Retryable(fmt.Errorf("the server lists something in %s that is not as SCIM 2.0 says: %w", path, err))
 			}
-			switch {
-			case !matches(r):
-				filtered = false
-			case !seen[idOf(r)]:
-				seen[idOf(r)] = true
+			if seen[idOf(r)] {
+				continue
+			}
+			seen[idOf(r)] = true
+			if matches(r) {
 				found = append(found, r)
+			} else {
+				filtered = false
 			}
 		}
-		next += int64(len(l.Resources))
-		if filtered && len(found) != 1 || len(l.Resources) == 0 || l.TotalResults == nil || next > *l.TotalResults {
+		if len(found) > 1 {
 			return found, nil
 		}
+		next += int64(len(l.Resources))
+		if len(l.Resources) > 0 && l.TotalResults != nil && next <= *l.TotalResults {
+			continue
+		}
+		whole := l.TotalResults != nil && int64(len(seen)) >= *l.TotalResults || filtered && l.TotalResults == nil
+		if !whole && (!filtered || len(found) == 0) {
+			return nil, provisioning.Retryable(fmt.Errorf("the server's list of %s is not whole, so that it cannot be told who is not in it", path))
+		}
+		return found, nil
 	}
 	return nil, provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the server does not filter %s, and has too many to look through", path))
 }

@@ -53,10 +53,13 @@ func New(o Options) *Backend {
 	return &Backend{base: strings.TrimRight(o.BaseURL, "/"), client: o.Client, groupsByID: o.GroupsByID}
 }
 
+// nobody is a userName, and an id, that no user has.
+const nobody = "access-operator-probe"
+
 // Check implements provisioning.Backend. It looks for a user whom nobody has, which takes the same right and the same
 // filter as looking for one.
 func (b *Backend) Check(ctx context.Context) error {
-	_, err := b.list(ctx, "/Users", url.Values{"filter": {eq("userName", "access-operator-probe")}, "count": {"1"}})
+	_, err := b.list(ctx, "/Users", url.Values{"filter": {eq("userName", nobody)}, "count": {"1"}})
 	return err
 }
 

@@ -112,9 +112,9 @@ func TestObserve(t *testing.T) {
 			want:        provisioning.Membership{Presence: provisioning.Present, Others: []string{"2"}, OthersKnown: true},
 		},
 		"a member that is stored twice is one": {
-			answers:     []answer{user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":` + members("1", "1") + `}`)},
+			answers:     []answer{user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":` + members("2", "1", "2", "1") + `}`)},
 			wantAccount: provisioning.AccountActive,
-			want:        provisioning.Membership{Presence: provisioning.Present, OthersKnown: true},
+			want:        provisioning.Membership{Presence: provisioning.Present, Others: []string{"2"}, OthersKnown: true},
 		},
 		"no member, others are": {
 			answers:     []answer{user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":` + members("2") + `}`)},
@@ -171,6 +171,25 @@ func TestObserve(t *testing.T) {
 			},
 			wantAccount: provisioning.AccountActive,
 			want:        provisioning.Membership{Presence: provisioning.NotVisible, Others: many(100)},
+		},
+		"a server that fails at such a filter tells nothing": {
+			answers: []answer{
+				user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":[]}`),
+				{request: `GET /Groups?id eq "g"`, status: 501},
+				{request: anywhere, status: 200, body: listOf()},
+			},
+			wantAccount: provisioning.AccountActive,
+			want:        provisioning.Membership{Presence: provisioning.NotVisible},
+		},
+		"a server that fails at the second such filter tells nothing": {
+			answers: []answer{
+				user1(listOf(annUser)), editors(`{"id":"g","displayName":"editors","members":[]}`),
+				{request: `GET /Groups?id eq "g" and members.value eq "1"`, status: 200, body: listOf(`{"id":"g"}`)},
+				{request: `GET /Groups?id eq "g"`, status: 500},
+				{request: anywhere, status: 200, body: listOf()},
+			},
+			wantAccount: provisioning.AccountActive,
+			want:        provisioning.Membership{Presence: provisioning.NotVisible},
 		},
 		"a user's own groups count": {
 			answers: []answer{
