@@ -93,6 +93,7 @@ func (r *AccessTaskReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("accesstask").
 		For(&accessv1alpha1.AccessTask{}).
+		Watches(&accessv1alpha1.AccessTask{}, handler.EnqueueRequestsFromMapFunc(r.siblingsOf), wakingSteps()).
 		Watches(&accessv1alpha1.Connector{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), wakingChanges()).
 		WatchesRawSource(wake).
 		WithOptions(controller.Options{MaxConcurrentReconciles: taskWorkers, ReconciliationTimeout: reconcileTimeout}).
@@ -116,7 +117,11 @@ func (r *AccessTaskReconciler) Reconcile(ctx context.Context, req reconcile.Requ
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	d := decide(view{task: task, connectors: connectors, now: r.now(), changedAt: r.Gates.changedAt})
+	siblings, err := r.siblings(ctx, task)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	d := decide(view{task: task, connectors: connectors, siblings: siblings, now: r.now(), changedAt: r.Gates.changedAt})
 	switch d.verb {
 	case verbDelete:
 		// The object is gone, or was changed meanwhile and comes back by itself.

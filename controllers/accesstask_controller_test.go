@@ -159,6 +159,54 @@ func TestTasksOfAnUnavailableTargetWaitWithoutUsingAttemptsAndGoOnWhenItHeals(t 
 	r.ready(c, metav1.ConditionTrue, accessv1alpha1.ReasonProbed)
 }
 
+// All wake at the same moment, as after a restart: what was received first is carried out first.
+func TestTheTasksOfAPersonAreCarriedOutInTheirOrder(t *testing.T) {
+	r, fake := newRig(t)
+	var tasks []*accessv1alpha1.AccessTask
+	for i, kind := range []string{
+		accessv1alpha1.RequestTypeGrantAccess, accessv1alpha1.RequestTypeRemoveAccess,
+		accessv1alpha1.RequestTypeGrantAccess, accessv1alpha1.RequestTypeRemoveAccess,
+	} {
+		tasks = append(tasks, r.task(withType(kind), func(t *accessv1alpha1.AccessTask) {
+			at := metav1.NewMicroTime(time.Now().Add(time.Duration(i) * time.Microsecond))
+			t.Spec.ReceivedTime = &at
+		}))
+	}
+	for _, task := range tasks {
+		r.until(task, accessv1alpha1.ReasonNoConnector)
+	}
+	r.connector("a")
+	for _, task := range tasks {
+		r.until(task, accessv1alpha1.ReasonProvisioned)
+	}
+	const ann = " editors ann@example.com"
+	if diff := cmp.Diff([]string{"AddEntitlement" + ann, "RemoveEntitlement" + ann, "AddEntitlement" + ann, "RemoveEntitlement" + ann}, fake.Changes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestARevocationOvertakesAGrantThatFails(t *testing.T) {
+	r, fake := newRig(t)
+	var away atomic.Bool
+	away.Store(true)
+	fake.Fail = func(op string, _ provisioning.Subject) error {
+		if away.Load() && op == "AddEntitlement" {
+			return provisioning.Retryable(errors.New("503"))
+		}
+		return nil
+	}
+	r.connector("a")
+	grant := r.task(func(t *accessv1alpha1.AccessTask) { t.Spec.ReceivedTime = new(metav1.NewMicroTime(time.Now())) })
+	r.until(grant, accessv1alpha1.ReasonRetrying)
+	removal := r.task(withType(accessv1alpha1.RequestTypeRemoveAccess), func(t *accessv1alpha1.AccessTask) { t.Spec.ReceivedTime = new(metav1.NewMicroTime(time.Now())) })
+	r.until(removal, accessv1alpha1.ReasonAlreadyProvisioned)
+	away.Store(false)
+	r.until(grant, accessv1alpha1.ReasonSuperseded)
+	if got := fake.Members("editors"); len(got) != 1 {
+		t.Error("access was given after it was revoked: ", got)
+	}
+}
+
 func TestFailedAttemptsAreRepeatedThenGivenUp(t *testing.T) {
 	r, fake := newRig(t)
 	boom := provisioning.Retryable(errors.New("503"))

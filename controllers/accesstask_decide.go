@@ -22,7 +22,9 @@ type view struct {
 	task *accessv1alpha1.AccessTask
 	// connectors are all Connectors of the task's namespace.
 	connectors []*accessv1alpha1.Connector
-	now        time.Time
+	// siblings are the other tasks of the same person and application.
+	siblings []*accessv1alpha1.AccessTask
+	now      time.Time
 	// changedAt tells when a Connector was last changed or healed, as far as this process saw it.
 	changedAt func(connector types.NamespacedName) time.Time
 }
@@ -112,6 +114,9 @@ func decideFinished(v view, d decision) decision {
 // decideRouted decides about a task whose Connector is known.
 func decideRouted(v view, d decision, startOver bool) decision {
 	c := d.connector
+	if o := superseded(v); o != nil {
+		return d.settle(v, *o)
+	}
 	goal, err := goalOf(v.task, c)
 	switch {
 	case c.Spec.Manual != nil && (err == nil || len(c.Spec.PermissionLevels) == 0):
@@ -131,8 +136,25 @@ func decideRouted(v view, d decision, startOver bool) decision {
 	d.goal, d.verb = goal, verbProvision
 	if isTrue(c.Spec.DryRun) {
 		d.verb = verbPlan
+	} else if first := earlier(v); first != nil {
+		return d.waitForEarlier(v, first)
 	}
 	return d
+}
+
+// waitForEarlier waits for an older task, which wakes this one when it ends. The status says so once the wait is longer
+// than a moment.
+func (d decision) waitForEarlier(v view, first *accessv1alpha1.AccessTask) decision {
+	o := outcome{
+		reason:  accessv1alpha1.ReasonWaitingForEarlierTask,
+		message: fmt.Sprintf("the older task %s of the same person and application goes first", first.Name),
+		after:   5 * time.Second,
+	}
+	if v.now.Sub(receivedTime(v.task)) < parkedStatusAfter {
+		d.verb, d.after = verbWait, o.after
+		return d
+	}
+	return d.settle(v, o)
 }
 
 // settle decides to write an outcome, or, where it would leave the task to a person who has said that it is done, to

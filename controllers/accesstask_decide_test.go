@@ -118,12 +118,28 @@ func TestDecide(t *testing.T) {
 	listing := func(all ...accessv1alpha1.RequestType) func(*accessv1alpha1.Connector) {
 		return func(c *accessv1alpha1.Connector) { c.Spec.Match.RequestTypes = all }
 	}
+	sibling := func(seconds int, change ...func(*accessv1alpha1.AccessTask)) []*accessv1alpha1.AccessTask {
+		s := newTask(change...)
+		s.Name = "0" + s.Name[1:]
+		at := metav1.NewMicroTime(t0.Add(time.Duration(seconds) * time.Second))
+		s.Spec.ReceivedTime = &at
+		return []*accessv1alpha1.AccessTask{s}
+	}
+	receivedAt := func(seconds int) func(*accessv1alpha1.AccessTask) {
+		return func(t *accessv1alpha1.AccessTask) {
+			at := metav1.NewMicroTime(t0.Add(time.Duration(seconds) * time.Second))
+			t.Spec.ReceivedTime = &at
+		}
+	}
+	removal := withType(accessv1alpha1.RequestTypeRemoveAccess)
+	begun := withStatus(retryingAt(t0.Add(time.Minute)), func(s *accessv1alpha1.AccessTaskStatus) { s.StartTime = new(metav1.NewTime(t0)) })
 	handMade := func(t *accessv1alpha1.AccessTask) { t.Spec.ReceiverRef = nil }
 	const complete, retry = accessv1alpha1.AnnotationComplete, accessv1alpha1.AnnotationRetry
 
 	tests := map[string]struct {
 		task       *accessv1alpha1.AccessTask
 		connectors []*accessv1alpha1.Connector
+		siblings   []*accessv1alpha1.AccessTask
 		changed    time.Time
 
 		wantVerb      verb
@@ -309,6 +325,50 @@ func TestDecide(t *testing.T) {
 			connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb:   verbProvision, wantConnector: "a", wantLevel: 1,
 		},
+		"a grant that is older than a removal that has begun is never carried out": {
+			task: newTask(), siblings: sibling(1, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonSuperseded, wantConnector: "a",
+		},
+		"nor is one whose attempt failed before": {
+			task: newTask(withStatus(retryingAt(t0.Add(time.Minute)))), siblings: sibling(1, removal, withStatus(done(nil, true))), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonSuperseded, wantConnector: "a",
+		},
+		"a removal is not superseded": {
+			task: newTask(removal), siblings: sibling(1, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"a grant that is newer than a removal waits for it": {
+			task: newTask(), siblings: sibling(-1, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbWait, wantConnector: "a", wantAfter: 5 * time.Second,
+		},
+		"and says so after a while": {
+			task: newTask(receivedAt(-60)), siblings: sibling(-61, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonWaitingForEarlierTask, wantConnector: "a",
+		},
+		"a grant that is older than a removal that has not begun goes first": {
+			task: newTask(), siblings: sibling(1, removal), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"a removal lets an older grant go first": {
+			task: newTask(removal), siblings: sibling(-1), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbWait, wantConnector: "a", wantAfter: 5 * time.Second,
+		},
+		"a removal does not wait for an older grant that fails": {
+			task: newTask(removal), siblings: sibling(-1, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"nor for long": {
+			task: newTask(removal, receivedAt(-31)), siblings: sibling(-32), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"nobody waits for what is left to a person": {
+			task: newTask(), siblings: sibling(-1, withStatus(waitForPerson(newTask(), newConnector("m", manual), provisioning.Goal{}))), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"nor for what is finished": {
+			task: newTask(), siblings: sibling(-1, withStatus(failedPermanently)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
 		"a finished task is left alone": {
 			task: newTask(withStatus(failedPermanently)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbWait,
@@ -340,7 +400,7 @@ func TestDecide(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := decide(view{
-				task: tc.task, connectors: tc.connectors, now: t0,
+				task: tc.task, connectors: tc.connectors, siblings: tc.siblings, now: t0,
 				changedAt: func(types.NamespacedName) time.Time { return tc.changed },
 			})
 			if d.verb != tc.wantVerb || d.after != tc.wantAfter {

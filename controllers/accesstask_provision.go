@@ -34,13 +34,18 @@ func (r *AccessTaskReconciler) act(ctx context.Context, task *accessv1alpha1.Acc
 	if err != nil {
 		return d.fail(task, err, r.now())
 	}
-	in, parked := r.Gates.enter(entry{
+	in, parked, err := r.Gates.enter(entry{
 		connector: name,
 		task:      types.NamespacedName{Namespace: task.Namespace, Name: task.Name},
 		subject:   strings.ToLower(subject.ID),
 		slots:     int(max(d.connector.Spec.Limits.MaxConcurrent, 1)),
 		order:     receivedTime(task),
+		removes:   d.goal.Kind == provisioning.Remove && d.verb == verbProvision,
 	})
+	if err != nil {
+		// In a moment the cache shows that the removal has begun.
+		return d.waitFor(time.Second)
+	}
 	if !in {
 		return d.park(parked)
 	}

@@ -4,6 +4,8 @@
 package controllers
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,12 +48,22 @@ type gate struct {
 	used     int
 	subjects map[string]bool
 	parked   []parkedTask
+	// removed is the order of the newest removal that was let in, by subject.
+	removed map[string]removedAt
 
 	closedUntil time.Time
 	trips       int
 	tripError   error
 	changed     time.Time
 }
+
+// removedAt remembers a removal for as long as the cache may take to show that it has begun.
+type removedAt struct {
+	order, when time.Time
+}
+
+// removedFor is how long.
+const removedFor = 10 * time.Minute
 
 type parkedTask struct {
 	name    types.NamespacedName
@@ -95,19 +107,44 @@ type entry struct {
 	slots int
 	// order is the task's place among those that wait: earlier goes first.
 	order time.Time
+	// removes tells that the task takes access away. What is older and gives access to the same subject is not let in
+	// after it.
+	removes bool
 }
 
+// errOvertaken tells a task that a newer removal was let in before it.
+var errOvertaken = errors.New("a newer removal goes first")
+
 // enter lets a task in, or tells how long it has been parked. A task that is let in must leave.
-func (g *Gates) enter(e entry) (in bool, parkedFor time.Duration) {
+func (g *Gates) enter(e entry) (in bool, parkedFor time.Duration, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c := g.gate(e.connector)
+	if newest, ok := c.removed[e.subject]; ok && !e.removes && e.order.Before(newest.order) {
+		return false, 0, errOvertaken
+	}
+	in, parkedFor = g.enterLocked(c, e)
+	if in && e.removes && e.subject != "" {
+		c.remember(e.subject, e.order, g.now())
+	}
+	return in, parkedFor, nil
+}
+
+// remember notes that a removal was let in.
+func (c *gate) remember(subject string, order, now time.Time) {
+	maps.DeleteFunc(c.removed, func(_ string, r removedAt) bool { return now.Sub(r.when) > removedFor })
+	if newest, ok := c.removed[subject]; !ok || newest.order.Before(order) {
+		c.removed[subject] = removedAt{order: order, when: now}
+	}
+}
+
+func (g *Gates) enterLocked(c *gate, e entry) (in bool, parkedFor time.Duration) {
 	if h, ok := g.held[e.task]; ok {
 		if h.connector == e.connector && h.subject == e.subject {
 			return true, 0
 		}
 		g.leaveLocked(e.task)
 	}
-	c := g.gate(e.connector)
 	i := slices.IndexFunc(c.parked, func(p parkedTask) bool { return p.name == e.task })
 	if i < 0 && len(c.parked) == 0 && c.free(e.subject, e.slots) {
 		g.take(e.connector, e.task, e.subject)
@@ -190,7 +227,7 @@ func (c *gate) free(subject string, slots int) bool {
 func (g *Gates) gate(connector types.NamespacedName) *gate {
 	c := g.gates[connector]
 	if c == nil {
-		c = &gate{subjects: map[string]bool{}}
+		c = &gate{subjects: map[string]bool{}, removed: map[string]removedAt{}}
 		g.gates[connector] = c
 	}
 	return c

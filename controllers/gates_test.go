@@ -33,7 +33,7 @@ func TestGatesLetInAsManyAsThereAreSlotsTheOldestFirst(t *testing.T) {
 	g, woken, _ := testGates()
 	for i, want := range []bool{true, true, false, false, false} {
 		// The later they ask, the older they are.
-		if in, _ := g.enter(asking(fmt.Sprint(i), "", 10-i)); in != want {
+		if in, _, _ := g.enter(asking(fmt.Sprint(i), "", 10-i)); in != want {
 			t.Fatalf("task %d: in %v", i, in)
 		}
 	}
@@ -42,10 +42,10 @@ func TestGatesLetInAsManyAsThereAreSlotsTheOldestFirst(t *testing.T) {
 	if diff := cmp.Diff([]string{"4", "3"}, *woken); diff != "" {
 		t.Error(diff)
 	}
-	if in, _ := g.enter(asking("9", "", 0)); in {
+	if in, _, _ := g.enter(asking("9", "", 0)); in {
 		t.Error("a newcomer took the slot that is kept for who was woken")
 	}
-	if in, _ := g.enter(asking("4", "", 6)); !in {
+	if in, _, _ := g.enter(asking("4", "", 6)); !in {
 		t.Error("who was woken is not let in")
 	}
 	g.leave(types.NamespacedName{Name: "3"}) // It was deleted meanwhile.
@@ -57,10 +57,10 @@ func TestGatesLetInAsManyAsThereAreSlotsTheOldestFirst(t *testing.T) {
 func TestGatesLetInOneTaskOfASubjectAtATime(t *testing.T) {
 	g, woken, _ := testGates()
 	g.enter(asking("1", "ann", 1))
-	if in, _ := g.enter(asking("2", "ann", 2)); in {
+	if in, _, _ := g.enter(asking("2", "ann", 2)); in {
 		t.Error("two tasks of one subject are in")
 	}
-	if in, _ := g.enter(asking("3", "bob", 3)); !in {
+	if in, _, _ := g.enter(asking("3", "bob", 3)); !in {
 		t.Error("another subject is held up")
 	}
 	g.leave(types.NamespacedName{Name: "3"})
@@ -77,7 +77,7 @@ func TestGatesOfConnectorsAreApart(t *testing.T) {
 	}
 	other := asking("other", "", 2000)
 	other.connector.Name = "b"
-	if in, _ := g.enter(other); !in {
+	if in, _, _ := g.enter(other); !in {
 		t.Error("a thousand tasks of one connector hold up another's")
 	}
 }
@@ -112,5 +112,39 @@ func TestGatesCloseLongerEveryTimeInARow(t *testing.T) {
 	g.pause(a, time.Minute)
 	if left, err := g.closedFor(a); left != time.Minute || err != nil {
 		t.Error("paused", left, err)
+	}
+}
+
+func TestGatesLetNoGrantInAfterANewerRemoval(t *testing.T) {
+	g, _, now := testGates()
+	removal := asking("removal", "ann", 5)
+	removal.removes = true
+	if in, _, err := g.enter(removal); !in || err != nil {
+		t.Fatal(in, err)
+	}
+	g.leave(removal.task)
+	if _, _, err := g.enter(asking("older", "ann", 4)); !errors.Is(err, errOvertaken) {
+		t.Error("an older grant was let in after a removal: ", err)
+	}
+	if in, _, err := g.enter(asking("newer", "ann", 6)); !in || err != nil {
+		t.Error(in, err)
+	}
+	if in, _, err := g.enter(asking("another", "bob", 1)); !in || err != nil {
+		t.Error(in, err)
+	}
+	older := asking("older removal", "cyd", 4)
+	older.removes = true
+	g.leave(types.NamespacedName{Name: "another"})
+	if in, _, err := g.enter(older); !in || err != nil {
+		t.Error(in, err)
+	}
+	// What is remembered is bounded: a later removal forgets what is long past.
+	*now = now.Add(removedFor + time.Second)
+	late := asking("late", "dan", 100)
+	late.removes = true
+	g.leave(older.task)
+	g.enter(late)
+	if n := len(g.gate(late.connector).removed); n != 1 {
+		t.Errorf("%d removals are remembered", n)
 	}
 }

@@ -32,6 +32,8 @@ const (
 	ReasonAmbiguousConnector = "AmbiguousConnector"
 	// ReasonConnectorNotReady means that the Connector cannot be used at the moment; its Ready condition says why.
 	ReasonConnectorNotReady = "ConnectorNotReady"
+	// ReasonWaitingForEarlierTask means that an older task of the same person and application goes first.
+	ReasonWaitingForEarlierTask = "WaitingForEarlierTask"
 	// ReasonProvisioning means that the recorded changes are being made.
 	ReasonProvisioning = "Provisioning"
 	// ReasonRetrying means that an attempt failed and another is due at status.nextAttemptTime.
@@ -52,8 +54,11 @@ const (
 	ReasonCompletedByPerson = "CompletedByPerson"
 )
 
-// Reasons of Succeeded=False. Each comes with Stalled=True.
+// Reasons of Succeeded=False. Each but Superseded comes with Stalled=True.
 const (
+	// ReasonSuperseded means that a newer removal of the same person and application was carried out first: what is older
+	// and gives access is not carried out any more.
+	ReasonSuperseded = "Superseded"
 	// ReasonPermanentError means that only a change by a person helps; the message says which.
 	ReasonPermanentError = "PermanentError"
 	// ReasonRetriesExhausted means that the Connector's retry.maxAttempts are used up.
