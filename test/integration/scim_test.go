@@ -127,7 +127,13 @@ func TestSCIMMY(t *testing.T) {
 		},
 		{
 			// SCIMMY compares with regard to case, against RFC 7643 section 4.1.1, and does not find ann. Nobody else is taken.
-			name: "a subject in another case", subject: "ANN@example.com", goal: grant(editor), wantReason: provisioning.ReasonSubjectNotFound,
+			// SCIMMY compares with regard to case, against the standard. Nobody may be taken for absent by that.
+			name: "a grant in another case", subject: "ANN@example.com", goal: provisioning.Goal{Kind: provisioning.Grant, Level: editor, CreateAccount: true},
+			wantChanges: []string{"AddEntitlement editors Applied"},
+			wantEditors: []string{ann, bob, cyd}, wantMembers: []string{bob},
+		},
+		{
+			name: "a removal in another case", subject: "ANN@example.com", goal: remove(provisioning.NoLevel), wantChanges: []string{"RemoveEntitlement editors Applied"},
 			wantEditors: []string{bob, cyd}, wantMembers: []string{bob},
 		},
 		{
@@ -210,7 +216,13 @@ func TestJackson(t *testing.T) {
 		},
 		{
 			// Jackson compares with regard to case, against RFC 7643 section 4.1.1, and does not find ann. Nobody else is taken.
-			name: "a subject in another case", subject: "ANN@example.com", goal: grant(member), wantReason: provisioning.ReasonSubjectNotFound,
+			// Jackson, too, compares with regard to case.
+			name: "a removal in another case", subject: "BOB@example.com", goal: remove(member), wantChanges: []string{"RemoveEntitlement members Unverifiable"},
+			wantEditors: []string{bob},
+		},
+		{
+			name: "a grant in another case", subject: "BOB@example.com", goal: provisioning.Goal{Kind: provisioning.Grant, Level: member, CreateAccount: true},
+			wantChanges: []string{"AddEntitlement members Unverifiable"},
 			wantEditors: []string{bob}, wantMembers: []string{bob},
 		},
 		{

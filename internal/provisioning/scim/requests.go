@@ -81,14 +81,17 @@ func unreadable(err error) error {
 	return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("the address answers, and not as SCIM 2.0 does: %w", err))
 }
 
-// find returns the resources that match, each once; more than one need not be all. A server that does not filter is
+// find returns the resources that match, each once; more than one need not be all. An empty filter asks for all. A server that does not filter is
 // paged through. That nothing matches is said only of a list that is whole: a removal takes it for done.
 func find[T any](ctx context.Context, b *Backend, path, filter string, parse func([]byte) (*T, error), matches func(*T) bool) ([]*T, error) {
 	var found []*T
 	seen := map[string]bool{}
 	next, filtered := int64(1), true
 	for range maxPages {
-		query := url.Values{"filter": {filter}}
+		query := url.Values{}
+		if filter != "" {
+			query.Set("filter", filter)
+		}
 		if next > 1 {
 			query.Set("startIndex", strconv.FormatInt(next, 10))
 			query.Set("count", strconv.Itoa(pageSize))

@@ -40,6 +40,7 @@ type Backend struct {
 
 	ids        ids
 	visibility visibility
+	userNames  caseRegard
 }
 
 var (
@@ -92,7 +93,11 @@ func (b *Backend) Observe(ctx context.Context, s provisioning.Subject, entitleme
 
 // findUser returns the one user with a name, nil for none.
 func (b *Backend) findUser(ctx context.Context, name string) (*user, error) {
-	found, err := find(ctx, b, "/Users", eq("userName", name), parseUser, func(u *user) bool { return strings.EqualFold(u.UserName, name) })
+	matches := func(u *user) bool { return strings.EqualFold(u.UserName, name) }
+	found, err := find(ctx, b, "/Users", eq("userName", name), parseUser, matches)
+	if err == nil && len(found) == 0 {
+		found, err = b.findInAnyCase(ctx, name, matches)
+	}
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -224,6 +224,44 @@ func TestObserve(t *testing.T) {
 			wantAccount: provisioning.AccountActive,
 			want:        provisioning.Membership{Presence: provisioning.Present, OthersKnown: true},
 		},
+		"a server that compares with regard to case is looked through": {
+			answers: []answer{
+				{request: `GET /Users?userName eq "ann@example.com"`, status: 200, body: listOf()},
+				{request: `GET /Users?userName eq "ANN@EXAMPLE.COM"`, status: 200, body: listOf()},
+				{request: "GET /Users? 2", status: 200, body: listOf()},
+				{request: "GET /Users? ", status: 200, body: listOf(annUser)},
+				editors(`{"id":"g","displayName":"editors","members":` + members("1") + `}`),
+			},
+			wantAccount: provisioning.AccountActive,
+			want:        provisioning.Membership{Presence: provisioning.Present, OthersKnown: true},
+		},
+		"a server that compares without regard to case is not": {
+			answers: []answer{
+				{request: `GET /Users?userName eq "ann@example.com"`, status: 200, body: listOf()},
+				{request: `GET /Users?userName eq "BOB"`, status: 200, body: listOf(`{"id":"2","userName":"bob"}`)},
+				{request: "GET /Users? ", status: 200, body: `{"totalResults":100000,"Resources":[{"id":"2","userName":"bob"}]}`},
+				editors(`{"id":"g","displayName":"editors","members":` + members("2") + `}`),
+			},
+			wantAccount: provisioning.AccountAbsent,
+			want:        provisioning.Membership{Presence: provisioning.Absent, Others: []string{"2"}, OthersKnown: true},
+		},
+		"a server that does not list its users is taken at the standard's word": {
+			answers: []answer{
+				{request: `GET /Users?userName eq "ann@example.com"`, status: 200, body: listOf()},
+				{request: "GET /Users? ", status: 400, body: `{"scimType":"tooMany"}`},
+				editors(`{"id":"g","displayName":"editors","members":` + members("2") + `}`),
+			},
+			wantAccount: provisioning.AccountAbsent,
+			want:        provisioning.Membership{Presence: provisioning.Absent, Others: []string{"2"}, OthersKnown: true},
+		},
+		"one that compares with regard to case and has too many is an error": {
+			answers: []answer{
+				{request: `GET /Users?userName eq "ann@example.com"`, status: 200, body: listOf()},
+				{request: `GET /Users?userName eq "BOB"`, status: 200, body: listOf()},
+				{request: "GET /Users? ", status: 200, body: `{"totalResults":1000000,"Resources":[{"id":"2","userName":"bob"}]}`},
+			},
+			wantReason: provisioning.ReasonRefused,
+		},
 		"two users of the name are ambiguous": {
 			answers:    []answer{user1(listOf(annUser, `{"id":"2","userName":"ANN@example.com"}`))},
 			wantReason: provisioning.ReasonAmbiguousSubject,
