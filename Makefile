@@ -77,13 +77,13 @@ install: ## Install the CRDs into the current cluster.
 	$(KUBECTL) apply --server-side -k config/crd
 
 .PHONY: deploy
-deploy: ## Install the operator (config/default) into the current cluster.
-	$(KUBECTL) apply --server-side -k config/default
+deploy: manifests ## Install the operator (config/default) with the image IMAGE into the current cluster.
+	$(KUBECTL) apply --server-side -f dist/install.yaml
 
 .PHONY: undeploy
 undeploy: ## Remove the operator and its CRDs, with all their objects, from the current cluster.
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
 .PHONY: manifests
-manifests: ## Write the whole install to dist/install.yaml.
-	@mkdir -p dist && $(TOOL) kustomize build config/default > dist/install.yaml && echo dist/install.yaml
+manifests: ## Write the whole install, with the image IMAGE, to dist/install.yaml.
+	@mkdir -p dist && $(TOOL) kustomize build config/default | sed 's#image: access-operator:dev#image: $(IMAGE)#' > dist/install.yaml

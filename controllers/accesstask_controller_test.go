@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -406,4 +407,45 @@ func TestAThousandTasksOfASlowTargetHoldUpNobodyElse(t *testing.T) {
 	r.until(r.task(func(t *accessv1alpha1.AccessTask) {
 		t.Spec.Request.TargetWorkApp = &accessv1alpha1.NamedObject{Name: "Slack"}
 	}), accessv1alpha1.ReasonProvisioned)
+}
+
+func TestWhatTheTargetDoesNotShowIsUnverifiable(t *testing.T) {
+	r, fake := newRig(t)
+	fake.Hidden = true
+	r.connector("a")
+	task := r.until(r.task(), accessv1alpha1.ReasonProvisioned)
+	if c := meta.FindStatusCondition(task.Status.Conditions, accessv1alpha1.ConditionProvisioned); c == nil || c.Status != metav1.ConditionTrue || c.Reason != accessv1alpha1.ReasonUnverifiable {
+		t.Errorf("%+v", c)
+	}
+	if diff := cmp.Diff([]string{"AddEntitlement editors Unverifiable"}, changesOf(task)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnArchiveTakesEverybodysAccessWhereAConnectorListsIt(t *testing.T) {
+	r, fake := newRig(t)
+	forEverybody := func(kind string) func(*accessv1alpha1.AccessTask) {
+		return func(t *accessv1alpha1.AccessTask) {
+			t.Spec.Request.Type, t.Spec.Request.TargetUser, t.Spec.Request.PermissionLevel = kind, nil, nil
+		}
+	}
+	r.until(r.task(forEverybody(accessv1alpha1.RequestTypeArchiveWorkApp)), accessv1alpha1.ReasonUnsupported)
+	c := r.connector("a", func(c *accessv1alpha1.Connector) {
+		c.Spec.DryRun = new(true)
+		c.Spec.Match.RequestTypes = []accessv1alpha1.RequestType{accessv1alpha1.RequestTypeArchiveWorkApp, accessv1alpha1.RequestTypeAddNewManagedWorkApp}
+	})
+	archive := r.task(forEverybody(accessv1alpha1.RequestTypeArchiveWorkApp))
+	if got := message(r.until(archive, accessv1alpha1.ReasonDryRun)); !strings.Contains(got, `RemoveAllMembers "editors" (1 members)`) {
+		t.Error(got)
+	}
+	r.patch(c, `{"dryRun":false}`)
+	r.until(archive, accessv1alpha1.ReasonProvisioned)
+	if left := append(fake.Members("editors"), fake.Members("members")...); len(left) > 0 {
+		t.Error(left)
+	}
+	fake.DeleteGroup("editors")
+	prepare := r.until(r.task(forEverybody(accessv1alpha1.RequestTypeAddNewManagedWorkApp)), accessv1alpha1.ReasonProvisioned)
+	if diff := cmp.Diff([]string{"CreateEntitlement editors Applied"}, changesOf(prepare)); diff != "" {
+		t.Error(diff)
+	}
 }
