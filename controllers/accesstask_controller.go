@@ -13,13 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	accessac "getcakewalk.io/access-operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -43,6 +41,8 @@ const (
 	// parkedStatusAfter is how long a task is parked before its status says that it waits for its turn: most waits are
 	// over sooner, and a write for each would slow down those who wait.
 	parkedStatusAfter = 15 * time.Second
+	// waitingStatusAfter is the same for a task that waits for an older one of the same person and application.
+	waitingStatusAfter = time.Minute
 )
 
 // Targets gives access to the target systems of Connectors. Errors are those of internal/provisioning.
@@ -71,6 +71,8 @@ type AccessTaskReconciler struct {
 	Targets Targets
 	// Gates are shared with the ConnectorReconciler.
 	Gates *Gates
+	// Lineup knows the order of the tasks of a person in an application.
+	Lineup *Lineup
 	// Metrics are shared by all reconcilers.
 	Metrics *Metrics
 	// Now is the clock; nil is time.Now.
@@ -86,16 +88,11 @@ func (r *AccessTaskReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	if err := indexTasks(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	wake := source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		r.Gates.setWake(func(task types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: task}) })
-		return nil
-	})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("accesstask").
 		For(&accessv1alpha1.AccessTask{}).
-		Watches(&accessv1alpha1.AccessTask{}, handler.EnqueueRequestsFromMapFunc(r.siblingsOf), wakingSteps()).
 		Watches(&accessv1alpha1.Connector{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), wakingChanges()).
-		WatchesRawSource(wake).
+		WatchesRawSource(&wakeSource{reconciler: r}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: taskWorkers, ReconciliationTimeout: reconcileTimeout}).
 		Complete(r)
 }
@@ -117,11 +114,7 @@ func (r *AccessTaskReconciler) Reconcile(ctx context.Context, req reconcile.Requ
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	siblings, err := r.siblings(ctx, task)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	d := decide(view{task: task, connectors: connectors, siblings: siblings, now: r.now(), changedAt: r.Gates.changedAt})
+	d := decide(view{task: task, connectors: connectors, lineup: r.Lineup, now: r.now(), changedAt: r.Gates.changedAt})
 	switch d.verb {
 	case verbDelete:
 		// The object is gone, or was changed meanwhile and comes back by itself.

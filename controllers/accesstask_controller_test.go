@@ -196,7 +196,7 @@ func TestARevocationOvertakesAGrantThatFails(t *testing.T) {
 		}
 		return nil
 	}
-	r.connector("a")
+	r.connector("a", func(c *accessv1alpha1.Connector) { c.Spec.Retry.MaxAttempts = 1000 })
 	grant := r.task(func(t *accessv1alpha1.AccessTask) { t.Spec.ReceivedTime = new(metav1.NewMicroTime(time.Now())) })
 	r.until(grant, accessv1alpha1.ReasonRetrying)
 	removal := r.task(withType(accessv1alpha1.RequestTypeRemoveAccess), func(t *accessv1alpha1.AccessTask) { t.Spec.ReceivedTime = new(metav1.NewMicroTime(time.Now())) })
@@ -210,18 +210,33 @@ func TestARevocationOvertakesAGrantThatFails(t *testing.T) {
 
 func TestFailedAttemptsAreRepeatedThenGivenUp(t *testing.T) {
 	r, fake := newRig(t)
-	boom := provisioning.Retryable(errors.New("503"))
+	var attempts atomic.Int32
+	seen := make(chan struct{})
 	fake.Fail = func(op string, _ provisioning.Subject) error {
-		if op == "AddEntitlement" {
-			return boom
+		if op != "AddEntitlement" || attempts.Add(1) > 2 {
+			return nil
 		}
-		return nil
+		if attempts.Load() == 2 {
+			// Until the first failure was looked at.
+			<-seen
+		}
+		return provisioning.Retryable(errors.New("503"))
 	}
 	r.connector("a", func(c *accessv1alpha1.Connector) { c.Spec.Retry.MaxAttempts, c.Spec.Retry.MaxDelaySeconds = 2, 1 })
 	task := r.task()
-	if got := r.until(task, accessv1alpha1.ReasonRetrying); got.Status.NextAttemptTime == nil || *got.Status.Attempts != 1 {
-		t.Errorf("status %+v", got.Status)
-	}
+	r.eventually(func() error {
+		got := &accessv1alpha1.AccessTask{}
+		if err := r.Get(t.Context(), client.ObjectKeyFromObject(task), got); err != nil {
+			return err
+		}
+		reason := reasonOf(&got.Status)
+		if valueOr(got.Status.Attempts, 0) == 0 || (reason != accessv1alpha1.ReasonRetrying && reason != accessv1alpha1.ReasonProvisioning) ||
+			(reason == accessv1alpha1.ReasonRetrying && got.Status.NextAttemptTime == nil) {
+			return fmt.Errorf("status %+v", got.Status)
+		}
+		return nil
+	})
+	close(seen)
 	got := r.until(task, accessv1alpha1.ReasonRetriesExhausted)
 	if *got.Status.Attempts != 2 || stalledReason(&got.Status) != accessv1alpha1.ReasonRetriesExhausted || got.Status.CompletionTime == nil {
 		t.Errorf("status %+v", got.Status)
@@ -231,7 +246,6 @@ func TestFailedAttemptsAreRepeatedThenGivenUp(t *testing.T) {
 	}
 
 	// A person starts it over.
-	boom = nil
 	r.annotate(task, accessv1alpha1.AnnotationRetry, "1")
 	got = r.until(task, accessv1alpha1.ReasonProvisioned)
 	if *got.Status.Attempts != 1 || got.Status.LastHandledRetry != "1" || stalledReason(&got.Status) != "" {
@@ -250,7 +264,7 @@ func TestARemovalIsNeverGivenUp(t *testing.T) {
 		return nil
 	}
 	r.connector("a", func(c *accessv1alpha1.Connector) {
-		c.Spec.Retry.MaxAttempts, c.Spec.Retry.MaxDelaySeconds, c.Spec.Retry.DeadlineSeconds = 100, 1, 1
+		c.Spec.Retry.MaxAttempts, c.Spec.Retry.MaxDelaySeconds, c.Spec.Retry.DeadlineSeconds = 1000, 1, 1
 	})
 	task := r.task(withType(accessv1alpha1.RequestTypeRemoveAccess), forUser("bob@example.com"))
 	r.eventually(func() error {

@@ -22,9 +22,9 @@ type view struct {
 	task *accessv1alpha1.AccessTask
 	// connectors are all Connectors of the task's namespace.
 	connectors []*accessv1alpha1.Connector
-	// siblings are the other tasks of the same person and application.
-	siblings []*accessv1alpha1.AccessTask
-	now      time.Time
+	// lineup knows the order of the tasks of a person in an application.
+	lineup *Lineup
+	now    time.Time
 	// changedAt tells when a Connector was last changed or healed, as far as this process saw it.
 	changedAt func(connector types.NamespacedName) time.Time
 }
@@ -114,8 +114,10 @@ func decideFinished(v view, d decision) decision {
 // decideRouted decides about a task whose Connector is known.
 func decideRouted(v view, d decision, startOver bool) decision {
 	c := d.connector
-	if o := superseded(v); o != nil {
-		return d.settle(v, *o)
+	if kind := kinds[v.task.Spec.Request.Type]; kind == provisioning.Grant || kind == provisioning.ChangeLevel {
+		if removal := v.lineup.overtakenBy(v.task); removal != "" {
+			return d.settle(v, superseded(removal))
+		}
 	}
 	goal, err := goalOf(v.task, c)
 	switch {
@@ -136,7 +138,7 @@ func decideRouted(v view, d decision, startOver bool) decision {
 	d.goal, d.verb = goal, verbProvision
 	if isTrue(c.Spec.DryRun) {
 		d.verb = verbPlan
-	} else if first := earlier(v); first != nil {
+	} else if first := v.lineup.goesFirst(v.task, v.now); first != "" {
 		return d.waitForEarlier(v, first)
 	}
 	return d
@@ -144,17 +146,33 @@ func decideRouted(v view, d decision, startOver bool) decision {
 
 // waitForEarlier waits for an older task, which wakes this one when it ends. The status says so once the wait is longer
 // than a moment.
-func (d decision) waitForEarlier(v view, first *accessv1alpha1.AccessTask) decision {
+func (d decision) waitForEarlier(v view, first string) decision {
 	o := outcome{
 		reason:  accessv1alpha1.ReasonWaitingForEarlierTask,
-		message: fmt.Sprintf("the older task %s of the same person and application goes first", first.Name),
-		after:   5 * time.Second,
+		message: fmt.Sprintf("the older task %s of the same person and application goes first", first),
+		after:   time.Minute,
 	}
-	if v.now.Sub(receivedTime(v.task)) < parkedStatusAfter {
-		d.verb, d.after = verbWait, o.after
-		return d
+	if kinds[v.task.Spec.Request.Type] == provisioning.Remove {
+		// It overtakes when it has waited long enough.
+		o.after = 5 * time.Second
+	}
+	if v.now.Sub(receivedTime(v.task)) < waitingStatusAfter {
+		return d.waitFor(o.after)
+	}
+	if reasonOf(&d.base) == o.reason {
+		// Who is first may change a thousand times: the status need not follow each.
+		return d.waitFor(o.after)
 	}
 	return d.settle(v, o)
+}
+
+// superseded is the outcome of a task that gives access and is older than a removal that has begun.
+func superseded(removal string) outcome {
+	return outcome{
+		finished: metav1.ConditionFalse,
+		reason:   accessv1alpha1.ReasonSuperseded,
+		message:  fmt.Sprintf("the newer removal %s of the same person and application was carried out first", removal),
+	}
 }
 
 // settle decides to write an outcome, or, where it would leave the task to a person who has said that it is done, to

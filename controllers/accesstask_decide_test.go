@@ -102,6 +102,14 @@ func retryingAt(next time.Time) outcome {
 	return outcome{reason: accessv1alpha1.ReasonRetrying, message: "timeout", next: next}
 }
 
+func lineupOf(tasks ...*accessv1alpha1.AccessTask) *Lineup {
+	l := NewLineup()
+	for _, task := range tasks {
+		l.see(task)
+	}
+	return l
+}
+
 func TestDecide(t *testing.T) {
 	suspended := func(c *accessv1alpha1.Connector) { c.Spec.Suspend = new(true) }
 	dryRun := func(c *accessv1alpha1.Connector) { c.Spec.DryRun = new(true) }
@@ -339,7 +347,7 @@ func TestDecide(t *testing.T) {
 		},
 		"a grant that is newer than a removal waits for it": {
 			task: newTask(), siblings: sibling(-1, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
-			wantVerb: verbWait, wantConnector: "a", wantAfter: 5 * time.Second,
+			wantVerb: verbWait, wantConnector: "a", wantAfter: time.Minute,
 		},
 		"and says so after a while": {
 			task: newTask(receivedAt(-60)), siblings: sibling(-61, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
@@ -400,7 +408,7 @@ func TestDecide(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := decide(view{
-				task: tc.task, connectors: tc.connectors, siblings: tc.siblings, now: t0,
+				task: tc.task, connectors: tc.connectors, lineup: lineupOf(tc.siblings...), now: t0,
 				changedAt: func(types.NamespacedName) time.Time { return tc.changed },
 			})
 			if d.verb != tc.wantVerb || d.after != tc.wantAfter {
@@ -428,7 +436,7 @@ func TestStartingOverCountsAttemptsAnewAndKeepsWhatWasChanged(t *testing.T) {
 		s.Attempts, s.StartTime = new(int32(12)), new(metav1.NewTime(t0.Add(-time.Hour)))
 		s.Changes = []accessv1alpha1.TaskChange{{Action: "CreateAccount", State: accessv1alpha1.ChangeApplied}}
 	}), withAnnotation(accessv1alpha1.AnnotationRetry, "again"))
-	d := decide(view{task: task, connectors: []*accessv1alpha1.Connector{newConnector("a")}, now: t0, changedAt: func(types.NamespacedName) time.Time { return time.Time{} }})
+	d := decide(view{task: task, connectors: []*accessv1alpha1.Connector{newConnector("a")}, lineup: NewLineup(), now: t0, changedAt: func(types.NamespacedName) time.Time { return time.Time{} }})
 	if d.base.Attempts != nil || d.base.StartTime != nil || d.base.CompletionTime != nil || len(d.base.Changes) != 1 || d.base.LastHandledRetry != "again" {
 		t.Errorf("%+v", d.base)
 	}

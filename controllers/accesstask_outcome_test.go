@@ -117,7 +117,7 @@ func TestBackoffDoublesBetweenTheDelays(t *testing.T) {
 func TestKstatus(t *testing.T) {
 	boom := errors.New("boom")
 	decided := func(task *accessv1alpha1.AccessTask, connectors ...*accessv1alpha1.Connector) outcome {
-		return decide(view{task: task, connectors: connectors, now: t0, changedAt: nil}).outcome
+		return decide(view{task: task, connectors: connectors, lineup: NewLineup(), now: t0, changedAt: nil}).outcome
 	}
 	tests := map[string]struct {
 		outcome outcome
@@ -211,7 +211,7 @@ func TestWhatADryRunPlannedIsForgottenWhenItEnds(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := newConnector("a", func(c *accessv1alpha1.Connector) { c.Spec.DryRun = new(tc.dryRun) })
-			d := decide(view{task: newTask(withStatus(tc.status, changes)), connectors: []*accessv1alpha1.Connector{c}, now: t0})
+			d := decide(view{task: newTask(withStatus(tc.status, changes)), connectors: []*accessv1alpha1.Connector{c}, lineup: NewLineup(), now: t0})
 			if len(d.base.Changes) != tc.want {
 				t.Errorf("%s goes on from %+v", d.verb, d.base.Changes)
 			}

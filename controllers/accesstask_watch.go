@@ -5,27 +5,28 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
 
-const (
-	// indexUnfinished is the cache's index of tasks that are not finished.
-	indexUnfinished = "unfinished"
-	// indexSubject is the cache's index of tasks by the person and the application that they are about.
-	indexSubject = "subject"
-)
+// indexUnfinished is the cache's index of tasks that are not finished.
+const indexUnfinished = "unfinished"
 
 func indexTasks(ctx context.Context, indexer client.FieldIndexer) error {
 	err := indexer.IndexField(ctx, &accessv1alpha1.AccessTask{}, indexUnfinished, func(o client.Object) []string {
@@ -37,73 +38,31 @@ func indexTasks(ctx context.Context, indexer client.FieldIndexer) error {
 	if err != nil {
 		return fmt.Errorf("indexing unfinished tasks: %w", err)
 	}
-	err = indexer.IndexField(ctx, &accessv1alpha1.AccessTask{}, indexSubject, func(o client.Object) []string {
-		if task, ok := o.(*accessv1alpha1.AccessTask); ok && subjectKey(task) != "" {
-			return []string{subjectKey(task)}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("indexing tasks by subject: %w", err)
-	}
 	return nil
 }
 
-// siblings lists the other tasks of the same person and application. The objects are the cache's own and must not be
-// changed.
-func (r *AccessTaskReconciler) siblings(ctx context.Context, task *accessv1alpha1.AccessTask) ([]*accessv1alpha1.AccessTask, error) {
-	key := subjectKey(task)
-	if key == "" {
-		return nil, nil
-	}
-	var all accessv1alpha1.AccessTaskList
-	if err := r.List(ctx, &all, client.InNamespace(task.Namespace), client.MatchingFields{indexSubject: key}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("listing the tasks of a subject: %w", err)
-	}
-	var others []*accessv1alpha1.AccessTask
-	for i := range all.Items {
-		if all.Items[i].Name != task.Name {
-			others = append(others, &all.Items[i])
-		}
-	}
-	return others, nil
+// wakeSource lets gates and lineup put tasks into the queue. The controller waits for it, so that no task is decided
+// about before the lineup knows the others.
+type wakeSource struct {
+	reconciler *AccessTaskReconciler
 }
 
-// siblingsOf lists the unfinished tasks that may wait for a task.
-func (r *AccessTaskReconciler) siblingsOf(ctx context.Context, o client.Object) []reconcile.Request {
-	task, ok := o.(*accessv1alpha1.AccessTask)
-	if !ok {
-		return nil
-	}
-	siblings, err := r.siblings(ctx, task)
-	if err != nil {
-		log.FromContext(ctx).Error(err, "Listing the tasks that may wait for another", "namespace", task.Namespace, "name", task.Name)
-		return nil
-	}
-	var requests []reconcile.Request
-	for _, s := range siblings {
-		if !finished(&s.Status) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(s)})
-		}
-	}
-	return requests
+var _ source.SyncingSource = (*wakeSource)(nil)
+
+// Start implements source.Source.
+func (s *wakeSource) Start(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	wake := func(task types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: task}) }
+	s.reconciler.Gates.setWake(wake)
+	s.reconciler.Lineup.setWake(wake)
+	return nil
 }
 
-// wakingSteps passes on the steps of a task that can matter to another of the same person and application: it begins, it
-// stalls, it ends, it is gone.
-func wakingSteps() builder.WatchesOption {
-	state := func(o client.Object) [3]bool {
-		task, ok := o.(*accessv1alpha1.AccessTask)
-		if !ok {
-			return [3]bool{}
-		}
-		return [3]bool{finished(&task.Status), stalledReason(&task.Status) != "", task.Status.StartTime != nil}
+// WaitForSync implements source.SyncingSource.
+func (s *wakeSource) WaitForSync(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), s.reconciler.Lineup.synced) {
+		return errors.New("the order of the tasks is not known yet")
 	}
-	return builder.WithPredicates(predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return false },
-		UpdateFunc:  func(e event.UpdateEvent) bool { return state(e.ObjectOld) != state(e.ObjectNew) },
-		GenericFunc: func(event.GenericEvent) bool { return false },
-	})
+	return nil
 }
 
 // tasksOf lists the unfinished tasks of a Connector's namespace: a change of one Connector can change where any of them

@@ -12,7 +12,7 @@ import (
 
 // AddToManager adds the three reconcilers to mgr, with what they share. Their metrics are registered with registry.
 func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, registry prometheus.Registerer) error {
-	gates, census := NewGates(), NewCensus()
+	gates, census, lineup := NewGates(), NewCensus(), NewLineup()
 	metrics, err := NewMetrics(registry, census)
 	if err != nil {
 		return err
@@ -24,6 +24,7 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, regist
 		Audit:    mgr.GetLogger().WithName("audit"),
 		Targets:  targets,
 		Gates:    gates,
+		Lineup:   lineup,
 		Metrics:  metrics,
 	}
 	connectors := &ConnectorReconciler{
@@ -38,6 +39,9 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, targets Targets, regist
 	tasks.Probe = connectors.Probe
 	receivers := &WebhookReceiverReconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
 	if err := census.Follow(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := lineup.Follow(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
 	if err := tasks.SetupWithManager(ctx, mgr); err != nil {

@@ -175,7 +175,9 @@ func taskUser(task *accessv1alpha1.AccessTask) *accessv1alpha1.User {
 }
 
 func forUser(email string) func(*accessv1alpha1.AccessTask) {
-	return func(t *accessv1alpha1.AccessTask) { t.Spec.Request.TargetUser.Email = email }
+	return func(t *accessv1alpha1.AccessTask) {
+		t.Spec.Request.TargetUser = &accessv1alpha1.User{ID: email, Email: email}
+	}
 }
 
 // eventually repeats check until it returns nil.

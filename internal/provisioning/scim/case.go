@@ -26,6 +26,7 @@ type caseRegard struct {
 // findInAnyCase looks for a user whom the filter did not find, where the server compares with regard to case.
 func (b *Backend) findInAnyCase(ctx context.Context, name string, matches func(*user) bool) ([]*user, error) {
 	if strings.ToLower(name) == strings.ToUpper(name) {
+		// It does not list its users.
 		return nil, nil
 	}
 	exact, err := b.comparesCase(ctx)
@@ -68,7 +69,8 @@ func (b *Backend) comparesCase(ctx context.Context) (bool, error) {
 func (b *Backend) sampleUser(ctx context.Context) (*user, error) {
 	l, err := b.list(ctx, "/Users", url.Values{"count": {"10"}})
 	if provisioning.Word(err) == "permanent" {
-		return nil, nil //nolint:nilerr // it does not list its users
+		// It does not list its users.
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
