@@ -26,7 +26,7 @@ type caseRegard struct {
 // findInAnyCase looks for a user whom the filter did not find, where the server compares with regard to case.
 func (b *Backend) findInAnyCase(ctx context.Context, name string, matches func(*user) bool) ([]*user, error) {
 	if strings.ToLower(name) == strings.ToUpper(name) {
-		// It does not list its users.
+		// It has no case.
 		return nil, nil
 	}
 	exact, err := b.comparesCase(ctx)
