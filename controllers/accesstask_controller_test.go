@@ -169,7 +169,8 @@ func TestTheTasksOfAPersonAreCarriedOutInTheirOrder(t *testing.T) {
 		accessv1alpha1.RequestTypeGrantAccess, accessv1alpha1.RequestTypeRemoveAccess,
 	} {
 		tasks = append(tasks, r.task(withType(kind), func(t *accessv1alpha1.AccessTask) {
-			at := metav1.NewMicroTime(time.Now().Add(time.Duration(i) * time.Microsecond))
+			// In an hour, so that no removal has waited too long however slow the machine is.
+			at := metav1.NewMicroTime(time.Now().Add(time.Hour + time.Duration(i)*time.Microsecond))
 			t.Spec.ReceivedTime = &at
 		}))
 	}
@@ -290,7 +291,7 @@ func TestATaskWithoutAConnectorWakesWhenThereIsOne(t *testing.T) {
 
 	// Two that fit equally well: nothing is done until one gives way.
 	r.target("b")
-	b := r.connector("b")
+	b := r.ready(r.connector("b"), metav1.ConditionTrue, accessv1alpha1.ReasonProbed)
 	other := r.task(withType(accessv1alpha1.RequestTypeRemoveAccess))
 	r.until(other, accessv1alpha1.ReasonAmbiguousConnector)
 	if err := r.Delete(t.Context(), b); err != nil {

@@ -138,10 +138,19 @@ func decideRouted(v view, d decision, startOver bool) decision {
 	d.goal, d.verb = goal, verbProvision
 	if isTrue(c.Spec.DryRun) {
 		d.verb = verbPlan
-	} else if first := v.lineup.goesFirst(v.task, v.now); first != "" {
+	} else if first := v.lineup.goesFirst(v.task, v.now, v.held); first != "" {
 		return d.waitForEarlier(v, first)
 	}
 	return d
+}
+
+// held tells whether a task is left to a person or held back by one, as things are now: its status may be older.
+func (v view) held(task *accessv1alpha1.AccessTask) bool {
+	if isTrue(task.Spec.Suspend) || unsupported(view{task: task, connectors: v.connectors}) != nil {
+		return true
+	}
+	c, o := route(task, v.connectors)
+	return o != nil || isTrue(c.Spec.Suspend) || isTrue(c.Spec.DryRun) || c.Spec.Manual != nil
 }
 
 // waitForEarlier waits for an older task, which wakes this one when it ends. The status says so once the wait is longer

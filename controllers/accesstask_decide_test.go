@@ -370,8 +370,16 @@ func TestDecide(t *testing.T) {
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
 		},
 		"nobody waits for what is left to a person": {
-			task: newTask(), siblings: sibling(-1, withStatus(waitForPerson(newTask(), newConnector("m", manual), provisioning.Goal{}))), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			task: newTask(), siblings: sibling(-1, handMade), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"nor for what a person holds back": {
+			task: newTask(), siblings: sibling(-1, func(t *accessv1alpha1.AccessTask) { t.Spec.Suspend = new(true) }), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
+		"what had no connector when it was last visited may have one now": {
+			task: newTask(), siblings: sibling(-1, withStatus(outcome{reason: accessv1alpha1.ReasonNoConnector, stalled: accessv1alpha1.ReasonNoConnector})), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbWait, wantConnector: "a", wantAfter: time.Minute,
 		},
 		"nor for what is finished": {
 			task: newTask(), siblings: sibling(-1, withStatus(failedPermanently)), connectors: []*accessv1alpha1.Connector{newConnector("a")},

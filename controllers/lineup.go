@@ -45,10 +45,12 @@ type standing struct {
 	name     types.NamespacedName
 	received time.Time
 	removes  bool
-	// held tells that a person holds it back or has to act: nobody waits for it.
+	// held tells that, when it was last visited, a person held it back or had to act.
 	held bool
 	// retrying tells that it cannot be done at once.
 	retrying bool
+	// task is the cache's own object, which must not be changed.
+	task *accessv1alpha1.AccessTask
 }
 
 // before orders tasks by when they were received.
@@ -137,7 +139,7 @@ func (l *Lineup) update(key string, task *accessv1alpha1.AccessTask, exists bool
 	if begun && !had {
 		n.wakeOlder(s, l.wake)
 	}
-	if waited && (!waits || was != s) {
+	if waited && (!waits || was.held != s.held || was.retrying != s.retrying) {
 		n.wakeFirst(s.name, l.wake)
 	}
 	if len(n.waiting) == 0 && len(n.removals) == 0 {
@@ -154,16 +156,26 @@ func (n *line) wakeOlder(removal standing, wake func(types.NamespacedName)) {
 	}
 }
 
-// wakeFirst wakes the oldest task that nobody holds, but for the one that moved.
+// wakeFirst wakes the oldest task but for the one that moved, and, where that was held when it was last visited, the
+// oldest that was not: what held it may be over.
 func (n *line) wakeFirst(moved types.NamespacedName, wake func(types.NamespacedName)) {
-	var first *standing
+	var first, free *standing
 	for _, s := range n.waiting {
-		if !s.held && s.name != moved && (first == nil || s.before(*first)) {
+		if s.name == moved {
+			continue
+		}
+		if first == nil || s.before(*first) {
 			first = &s
+		}
+		if !s.held && (free == nil || s.before(*free)) {
+			free = &s
 		}
 	}
 	if first != nil {
 		wake(first.name)
+	}
+	if free != nil && free.name != first.name {
+		wake(free.name)
 	}
 }
 
@@ -187,9 +199,9 @@ func (l *Lineup) overtakenBy(task *accessv1alpha1.AccessTask) string {
 }
 
 // goesFirst returns the name of an older task of the same person and application that a task waits for, empty for none. A
-// removal waits a short while, for what can be done at once; whatever else waits for all that is older and that nobody
-// holds.
-func (l *Lineup) goesFirst(task *accessv1alpha1.AccessTask, now time.Time) string {
+// removal waits a short while, for what can be done at once; whatever else waits for all that is older and not held: left
+// to a person, or held back by one.
+func (l *Lineup) goesFirst(task *accessv1alpha1.AccessTask, now time.Time, held func(*accessv1alpha1.AccessTask) bool) string {
 	s := standingOf(task)
 	if s.removes && now.Sub(s.received) > overtakeAfter {
 		return ""
@@ -198,10 +210,7 @@ func (l *Lineup) goesFirst(task *accessv1alpha1.AccessTask, now time.Time) strin
 	defer l.mu.Unlock()
 	if n := l.lines[subjectKey(task)]; n != nil {
 		for _, other := range n.waiting {
-			if other.held || (s.removes && other.retrying) {
-				continue
-			}
-			if other.before(s) {
+			if other.before(s) && (!s.removes || !other.retrying) && !held(other.task) {
 				return other.name.Name
 			}
 		}
@@ -218,6 +227,7 @@ func standingOf(task *accessv1alpha1.AccessTask) standing {
 		removes:  kinds[requestType(task)] == provisioning.Remove,
 		held:     stalledReason(&task.Status) != "" || reason == accessv1alpha1.ReasonSuspended || reason == accessv1alpha1.ReasonDryRun,
 		retrying: reason == accessv1alpha1.ReasonRetrying,
+		task:     task,
 	}
 }
 

@@ -23,6 +23,8 @@ func inLine(name string, seconds int, change ...func(*accessv1alpha1.AccessTask)
 	return task
 }
 
+func nobody(*accessv1alpha1.AccessTask) bool { return false }
+
 func TestTheLineupWakesOneTaskAtATime(t *testing.T) {
 	l := NewLineup()
 	var woken []string
@@ -30,20 +32,21 @@ func TestTheLineupWakesOneTaskAtATime(t *testing.T) {
 	for i := range 100 {
 		l.see(inLine(fmt.Sprintf("%02d", i), 100-i))
 	}
-	if got := l.goesFirst(inLine("99", 1), t0); got != "" {
+	if got := l.goesFirst(inLine("99", 1), t0, nobody); got != "" {
 		t.Errorf("the oldest waits for %s", got)
 	}
-	if got := l.goesFirst(inLine("98", 2), t0); got != "99" {
+	if got := l.goesFirst(inLine("98", 2), t0, nobody); got != "99" {
 		t.Errorf("the second waits for %q", got)
 	}
 	l.see(inLine("99", 1, withStatus(done(nil, true))))
 	l.see(inLine("98", 2, withStatus(failedPermanently)))
 	l.see(inLine("97", 3, withStatus(outcome{reason: accessv1alpha1.ReasonSuspended})))
 	l.unsee(inLine("96", 4))
-	if diff := cmp.Diff([]string{"98", "97", "96", "95"}, woken); diff != "" {
+	if diff := cmp.Diff([]string{"98", "97", "96", "97", "95"}, woken); diff != "" {
 		t.Error(diff)
 	}
-	if got := l.goesFirst(inLine("95", 5), t0); got != "" {
+	held := func(task *accessv1alpha1.AccessTask) bool { return task.Name == "97" }
+	if got := l.goesFirst(inLine("95", 5), t0, held); got != "" {
 		t.Errorf("waits for %s, which is finished, held or gone", got)
 	}
 }
@@ -90,7 +93,7 @@ func TestPersonsAndApplicationsAndNamespacesHaveLinesOfTheirOwn(t *testing.T) {
 		"another namespace": func(t *accessv1alpha1.AccessTask) { t.Namespace = "other" },
 		"nobody":            func(t *accessv1alpha1.AccessTask) { t.Spec.Request.TargetUser = nil },
 	} {
-		if got := l.goesFirst(inLine("second", 2, change), t0); got != "" {
+		if got := l.goesFirst(inLine("second", 2, change), t0, nobody); got != "" {
 			t.Errorf("%s waits for %s", name, got)
 		}
 	}
