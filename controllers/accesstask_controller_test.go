@@ -84,28 +84,42 @@ func TestAGrantIsProvisionedInTwoStatusWritesAndTwoEvents(t *testing.T) {
 	if diff := cmp.Diff([]string{"Provisioned", "Provisioning"}, reasons); diff != "" {
 		t.Error(diff)
 	}
+	if n := r.modifications(writes, task); n != 2 {
+		t.Errorf("%d status writes, want 2", n)
+	}
+}
+
+// modifications counts how often a task was changed up to now.
+func (r *rig) modifications(all watch.Interface, task *accessv1alpha1.AccessTask) int {
+	r.t.Helper()
 	// Every write is in the watch, in order, before this one, which changes nothing the operator cares about.
 	r.annotate(task, "test", "end")
-	modified := 0
-	for e := range writes.ResultChan() {
+	n := 0
+	for e := range all.ResultChan() {
 		if o, ok := e.Object.(*accessv1alpha1.AccessTask); ok && o.Annotations["test"] == "end" {
 			break
 		}
 		if e.Type == watch.Modified {
-			modified++
+			n++
 		}
 	}
-	if modified != 2 {
-		t.Errorf("%d status writes, want 2", modified)
-	}
+	return n
 }
 
-func TestAGrantOfWhatIsThereChangesNothing(t *testing.T) {
+func TestAGrantOfWhatIsThereChangesNothingInOneStatusWrite(t *testing.T) {
 	r, fake := newRig(t)
-	r.connector("a")
+	r.ready(r.connector("a"), metav1.ConditionTrue, accessv1alpha1.ReasonProbed)
+	writes, err := r.Watch(t.Context(), &accessv1alpha1.AccessTaskList{}, client.InNamespace(r.namespace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writes.Stop()
 	task := r.until(r.task(forUser("bob@example.com")), accessv1alpha1.ReasonAlreadyProvisioned)
 	if len(task.Status.Changes) > 0 || len(fake.Changes()) > 0 {
 		t.Errorf("changes %v, %v", task.Status.Changes, fake.Changes())
+	}
+	if n := r.modifications(writes, task); n != 1 {
+		t.Errorf("%d status writes, want 1", n)
 	}
 }
 
@@ -463,4 +477,24 @@ func TestAnArchiveTakesEverybodysAccessWhereAConnectorListsIt(t *testing.T) {
 	if diff := cmp.Diff([]string{"CreateEntitlement editors Applied"}, changesOf(prepare)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestAFailedAttemptIsDueAtOnceWhenTheSecretIsChanged(t *testing.T) {
+	r, fake := newRig(t)
+	var away atomic.Bool
+	away.Store(true)
+	fake.Fail = func(op string, _ provisioning.Subject) error {
+		if away.Load() && op == "AddEntitlement" {
+			return provisioning.Retryable(errors.New("503"))
+		}
+		return nil
+	}
+	c := r.connector("a")
+	r.patch(c, `{"retry":{"minDelaySeconds":900,"maxDelaySeconds":900}}`)
+	task := r.task()
+	r.until(task, accessv1alpha1.ReasonRetrying)
+	away.Store(false)
+	// The Connector is Ready all the time: nothing but the changed Secret can wake the task.
+	r.targets.revision.Add(1)
+	r.until(task, accessv1alpha1.ReasonProvisioned)
 }
