@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -54,23 +53,11 @@ func NewCensus() *Census {
 
 // Follow counts the tasks of a cache from now on.
 func (c *Census) Follow(ctx context.Context, from cache.Cache) error {
-	informer, err := from.GetInformer(ctx, &accessv1alpha1.AccessTask{})
-	if err != nil {
-		return err
-	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { c.see(o) },
-		UpdateFunc: func(_, o any) { c.see(o) },
-		DeleteFunc: func(o any) { c.unsee(o) },
-	})
+	_, err := followTasks(ctx, from, c.see, c.unsee)
 	return err
 }
 
-func (c *Census) see(o any) {
-	task, ok := o.(*accessv1alpha1.AccessTask)
-	if !ok {
-		return
-	}
+func (c *Census) see(task *accessv1alpha1.AccessTask) {
 	now := counted{connector: types.NamespacedName{Namespace: task.Namespace, Name: connectorName(task)}, state: stateWaiting}
 	if finished(&task.Status) {
 		now.state = stateFailed
@@ -81,13 +68,8 @@ func (c *Census) see(o any) {
 	c.count(types.NamespacedName{Namespace: task.Namespace, Name: task.Name}, &now, receivedTime(task))
 }
 
-func (c *Census) unsee(o any) {
-	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = gone.Obj
-	}
-	if task, ok := o.(*accessv1alpha1.AccessTask); ok {
-		c.count(types.NamespacedName{Namespace: task.Namespace, Name: task.Name}, nil, time.Time{})
-	}
+func (c *Census) unsee(task *accessv1alpha1.AccessTask) {
+	c.count(types.NamespacedName{Namespace: task.Namespace, Name: task.Name}, nil, time.Time{})
 }
 
 // count moves a task from how it was counted to how it is counted now; nil: not any more.

@@ -113,11 +113,9 @@ func (r *ConnectorReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // Probe asks for a Connector to be probed soon, because a task found it unavailable.
 func (r *ConnectorReconciler) Probe(connector types.NamespacedName) {
+	r.askProbe(connector)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.probes[connector]
-	p.asked = true
-	r.probes[connector] = p
 	if r.queue != nil {
 		r.queue.Add(reconcile.Request{NamespacedName: connector})
 	}
@@ -165,7 +163,8 @@ func (r *ConnectorReconciler) Reconcile(ctx context.Context, req reconcile.Reque
 		r.Wake(ctx, c)
 	}
 	if err := r.write(ctx, c, status); err != nil {
-		r.askAgain(req.NamespacedName)
+		// What this probe found was not written: the next visit finds it again.
+		r.askProbe(req.NamespacedName)
 		return again(err)
 	}
 	// Again when it is time to probe, or to look whether a Secret was changed.
@@ -277,8 +276,8 @@ func (r *ConnectorReconciler) takeProbe(name types.NamespacedName) probe {
 	return taken
 }
 
-// askAgain has the next visit probe, because the result of this one could not be written.
-func (r *ConnectorReconciler) askAgain(name types.NamespacedName) {
+// askProbe has the next visit probe.
+func (r *ConnectorReconciler) askProbe(name types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.probes[name]

@@ -69,20 +69,11 @@ func NewLineup() *Lineup {
 
 // Follow keeps the lineup of a cache's tasks from now on.
 func (l *Lineup) Follow(ctx context.Context, from cache.Cache) error {
-	informer, err := from.GetInformer(ctx, &accessv1alpha1.AccessTask{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return err
+	synced, err := followTasks(ctx, from, l.see, l.unsee)
+	if err == nil {
+		l.synced = synced
 	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { l.see(o) },
-		UpdateFunc: func(_, o any) { l.see(o) },
-		DeleteFunc: func(o any) { l.unsee(o) },
-	})
-	if err != nil {
-		return err
-	}
-	l.synced = registration.HasSynced
-	return nil
+	return err
 }
 
 // setWake says how a task is visited.
@@ -92,27 +83,16 @@ func (l *Lineup) setWake(wake func(task types.NamespacedName)) {
 	l.wake = wake
 }
 
-func (l *Lineup) see(o any) {
-	if task, ok := o.(*accessv1alpha1.AccessTask); ok {
-		if key := subjectKey(task); key != "" {
-			l.update(key, task, true)
-		}
-	}
-}
+func (l *Lineup) see(task *accessv1alpha1.AccessTask) { l.update(task, true) }
 
-func (l *Lineup) unsee(o any) {
-	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = gone.Obj
-	}
-	if task, ok := o.(*accessv1alpha1.AccessTask); ok {
-		if key := subjectKey(task); key != "" {
-			l.update(key, task, false)
-		}
-	}
-}
+func (l *Lineup) unsee(task *accessv1alpha1.AccessTask) { l.update(task, false) }
 
 // update takes in a task's state, and wakes whose turn it may be now.
-func (l *Lineup) update(key string, task *accessv1alpha1.AccessTask, exists bool) {
+func (l *Lineup) update(task *accessv1alpha1.AccessTask, exists bool) {
+	key := subjectKey(task)
+	if key == "" {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.lines[key]

@@ -88,15 +88,11 @@ func (r *references) revision(c *accessv1alpha1.Connector) string {
 // secret returns one value, without the white space around it that editors and `echo` leave. The error names the field
 // of the Connector, the Secret and the key.
 func (r *references) secret(field, name, key string) (string, error) {
-	s, ok := r.secrets[name]
-	if !ok {
-		return "", notFound("%s: secret %q does not exist in the connector's namespace", field, name)
+	value, err := r.secretValue(field, name, key)
+	if err != nil {
+		return "", err
 	}
-	value, ok := s.Data[key]
-	if !ok {
-		return "", notFound("%s: secret %q has no key %q", field, name, key)
-	}
-	text := strings.TrimSpace(string(value))
+	text := strings.TrimSpace(value)
 	if text == "" {
 		return "", notFound("%s: key %q of secret %q is empty", field, key, name)
 	}
@@ -107,18 +103,23 @@ func (r *references) secret(field, name, key string) (string, error) {
 	return text, nil
 }
 
+// secretValue returns one value as it is.
+func (r *references) secretValue(field, name, key string) (string, error) {
+	s, ok := r.secrets[name]
+	if !ok {
+		return "", notFound("%s: secret %q does not exist in the connector's namespace", field, name)
+	}
+	value, ok := s.Data[key]
+	if !ok {
+		return "", notFound("%s: secret %q has no key %q", field, name, key)
+	}
+	return string(value), nil
+}
+
 // keySource returns PEM text.
 func (r *references) keySource(field string, source *accessv1alpha1.KeySource) (string, error) {
 	if ref := source.SecretRef; ref != nil {
-		s, ok := r.secrets[ref.Name]
-		if !ok {
-			return "", notFound("%s: secret %q does not exist in the connector's namespace", field, ref.Name)
-		}
-		value, ok := s.Data[ref.Key]
-		if !ok {
-			return "", notFound("%s: secret %q has no key %q", field, ref.Name, ref.Key)
-		}
-		return string(value), nil
+		return r.secretValue(field, ref.Name, ref.Key)
 	}
 	ref := source.ConfigMapRef
 	m, ok := r.configMaps[ref.Name]
