@@ -4,30 +4,11 @@
 package connector
 
 import (
-	"crypto/x509"
-	"fmt"
-	"time"
-
 	"golang.org/x/time/rate"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
-	"getcakewalk.io/access-operator/internal/httpclient"
 	"getcakewalk.io/access-operator/internal/provisioning"
-	"getcakewalk.io/access-operator/internal/provisioning/scim"
 )
-
-// Kinds of backends, as status, metrics and logs name them.
-const (
-	kindSCIM   = "scim"
-	kindManual = "manual"
-)
-
-func kind(c *accessv1alpha1.Connector) string {
-	if c.Spec.SCIM != nil {
-		return kindSCIM
-	}
-	return kindManual
-}
 
 // backend is a provisioning.Backend and how to end its connections.
 type backend struct {
@@ -35,87 +16,39 @@ type backend struct {
 	close func()
 }
 
-// newBackend is the one switch over the kinds of backends. It returns nil for a backend that leaves everything to a
-// person. An error is an *provisioning.UnavailableError.
+// member is one member of the union of backends in a Connector's spec.
+type member struct {
+	// kind is the kind's name, as status, metrics and logs show it.
+	kind string
+	// chosen tells whether a Connector has this backend.
+	chosen func(*accessv1alpha1.ConnectorSpec) bool
+	// make makes it. An error is an *provisioning.UnavailableError. Nil for a kind that leaves everything to a person.
+	make func(*accessv1alpha1.ConnectorSpec, *references, *rate.Limiter) (*backend, error)
+}
+
+// members are all of them: the one switch over the kinds of backends.
+var members = []member{
+	{"scim", func(s *accessv1alpha1.ConnectorSpec) bool { return s.SCIM != nil }, newSCIM},
+	{"manual", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Manual != nil }, nil},
+}
+
+// memberOf returns the backend that a Connector has.
+func memberOf(c *accessv1alpha1.Connector) member {
+	for _, m := range members {
+		if m.chosen(&c.Spec) {
+			return m
+		}
+	}
+	return member{kind: "unknown"}
+}
+
+func kind(c *accessv1alpha1.Connector) string { return memberOf(c).kind }
+
+// newBackend makes a Connector's backend, nil where it leaves everything to a person. An error is an
+// *provisioning.UnavailableError.
 func newBackend(c *accessv1alpha1.Connector, refs *references, limiter *rate.Limiter) (*backend, error) {
-	switch {
-	case c.Spec.SCIM != nil:
-		return newSCIM(c.Spec.SCIM, refs, limiter)
-	default:
-		return nil, nil
+	if m := memberOf(c); m.make != nil {
+		return m.make(&c.Spec, refs, limiter)
 	}
-}
-
-func newSCIM(s *accessv1alpha1.SCIMBackend, refs *references, limiter *rate.Limiter) (*backend, error) {
-	authentication, err := newAuthentication("scim.authentication", s.Authentication, refs)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := newRoots("scim.certificateAuthority", s.CertificateAuthority, refs)
-	if err != nil {
-		return nil, err
-	}
-	c := httpclient.New(httpclient.Options{
-		Authentication: authentication,
-		RootCAs:        roots,
-		Timeout:        time.Duration(s.RequestTimeoutSeconds) * time.Second,
-		Limiter:        limiter,
-	})
-	return &backend{
-		Backend: scim.New(scim.Options{BaseURL: s.BaseURL, Client: c, GroupsByID: s.GroupIdentifier == accessv1alpha1.SCIMGroupID}),
-		close:   c.Close,
-	}, nil
-}
-
-func newAuthentication(field string, a accessv1alpha1.HTTPAuthentication, refs *references) (httpclient.Authentication, error) {
-	switch {
-	case a.Bearer != nil:
-		token, err := refs.secret(field+".bearer.tokenSecretRef", a.Bearer.TokenSecretRef.Name, a.Bearer.TokenSecretRef.Key)
-		if err != nil {
-			return nil, err
-		}
-		return httpclient.Bearer(token), nil
-	case a.Basic != nil:
-		field += ".basic.secretRef"
-		username, err := refs.secret(field, a.Basic.SecretRef.Name, "username")
-		if err != nil {
-			return nil, err
-		}
-		password, err := refs.secret(field, a.Basic.SecretRef.Name, "password")
-		if err != nil {
-			return nil, err
-		}
-		return httpclient.Basic(username, password), nil
-	case a.OAuth2 != nil:
-		field += ".oauth2.secretRef"
-		id, err := refs.secret(field, a.OAuth2.SecretRef.Name, "clientID")
-		if err != nil {
-			return nil, err
-		}
-		secret, err := refs.secret(field, a.OAuth2.SecretRef.Name, "clientSecret")
-		if err != nil {
-			return nil, err
-		}
-		return httpclient.ClientCredentials(a.OAuth2.TokenURL, id, secret, a.OAuth2.Scopes), nil
-	default:
-		return nil, provisioning.Unavailable(accessv1alpha1.ReasonInvalidConfiguration,
-			fmt.Errorf("%s: must have exactly one of bearer, basic and oauth2", field))
-	}
-}
-
-// newRoots returns the certificates that a server's certificate is verified with, nil for those of the system.
-func newRoots(field string, source *accessv1alpha1.KeySource, refs *references) (*x509.CertPool, error) {
-	if source == nil {
-		return nil, nil
-	}
-	pem, err := refs.keySource(field, source)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(pem)) {
-		return nil, provisioning.Unavailable(accessv1alpha1.ReasonInvalidConfiguration,
-			fmt.Errorf("%s: holds no certificate in PEM", field))
-	}
-	return pool, nil
+	return nil, nil
 }

@@ -6,6 +6,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -47,28 +48,42 @@ func readReferences(ctx context.Context, reader client.Reader, c *accessv1alpha1
 	return refs, nil
 }
 
-// named lists the Secrets and ConfigMaps that a Connector names, each once.
+// named lists the Secrets and ConfigMaps that a Connector names, each once: every reference of the spec's Go types,
+// so that no backend can forget one.
 func named(c *accessv1alpha1.Connector) (secrets, configMaps []string) {
-	if s := c.Spec.SCIM; s != nil {
-		switch a := s.Authentication; {
-		case a.Bearer != nil:
-			secrets = append(secrets, a.Bearer.TokenSecretRef.Name)
-		case a.Basic != nil:
-			secrets = append(secrets, a.Basic.SecretRef.Name)
-		case a.OAuth2 != nil:
-			secrets = append(secrets, a.OAuth2.SecretRef.Name)
+	walk(reflect.ValueOf(c.Spec), func(reference any) {
+		switch ref := reference.(type) {
+		case accessv1alpha1.SecretReference:
+			secrets = append(secrets, ref.Name)
+		case accessv1alpha1.SecretKeyReference:
+			secrets = append(secrets, ref.Name)
+		case accessv1alpha1.ConfigMapKeyReference:
+			configMaps = append(configMaps, ref.Name)
 		}
-		if ca := s.CertificateAuthority; ca != nil {
-			if ca.SecretRef != nil {
-				secrets = append(secrets, ca.SecretRef.Name)
-			}
-			if ca.ConfigMapRef != nil {
-				configMaps = append(configMaps, ca.ConfigMapRef.Name)
-			}
-		}
-	}
+	})
 	slices.Sort(secrets)
-	return slices.Compact(secrets), configMaps
+	slices.Sort(configMaps)
+	return slices.Compact(secrets), slices.Compact(configMaps)
+}
+
+// walk visits every struct inside a value.
+func walk(v reflect.Value, visit func(any)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			walk(v.Elem(), visit)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			walk(v.Index(i), visit)
+		}
+	case reflect.Struct:
+		visit(v.Interface())
+		for i := range v.NumField() {
+			walk(v.Field(i), visit)
+		}
+	default:
+	}
 }
 
 // revision names the state of the Connector's spec and of the references.
