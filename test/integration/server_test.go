@@ -8,6 +8,7 @@ package integration
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,48 +117,75 @@ type state struct {
 	Groups map[string][]string
 }
 
-// state asks the server, by a way that is not SCIM, what it has stored.
-func (s *server) state() state {
-	s.t.Helper()
+// stateOf asks a server, by a way that is not SCIM, what it has stored.
+func stateOf(tb testing.TB, url string) state {
+	tb.Helper()
 	var got state
-	s.call(http.MethodGet, s.url+"/state", nil, &got)
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url+"/state", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	send(tb, req, &got)
 	for _, members := range got.Groups {
 		slices.Sort(members)
 	}
 	return got
 }
 
-// call sends JSON and reads JSON.
+// state is what the server has stored.
+func (s *server) state() state {
+	s.t.Helper()
+	return stateOf(s.t, s.url)
+}
+
+// post sends JSON.
+func post(tb testing.TB, url string, body any) {
+	tb.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, bytes.NewReader(text))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	send(tb, req, nil)
+}
+
+// send sends a request, which must succeed, and reads JSON.
+func send(tb testing.TB, req *http.Request, into any) {
+	tb.Helper()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode >= 300 {
+		tb.Fatalf("%s %s: %s %s (%v)", req.Method, req.URL, res.Status, answer, err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(answer, into); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// call sends JSON as SCIM does and reads JSON.
 func (s *server) call(method, url string, body, into any) {
 	s.t.Helper()
-	var text io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		text = strings.NewReader(string(b))
+	text, err := json.Marshal(body)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, url, text)
+	req, err := http.NewRequestWithContext(s.t.Context(), method, url, bytes.NewReader(text))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/scim+json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode >= 300 {
-		s.t.Fatalf("%s %s: %s %s (%v)", method, url, res.Status, answer, err)
-	}
-	if into != nil {
-		if err := json.Unmarshal(answer, into); err != nil {
-			s.t.Fatal(err)
-		}
-	}
+	send(s.t, req, into)
 }
 
 // fill makes users and groups by plain requests, not by the code under test.

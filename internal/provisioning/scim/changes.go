@@ -158,7 +158,7 @@ func (b *Backend) CountMembers(ctx context.Context, entitlement string) (int, er
 		return 0, err
 	}
 	if len(g.Members) > 0 {
-		b.visibility.saw(true)
+		b.visibility.sawMembers(len(g.Members))
 		return len(g.Members), nil
 	}
 	if _, err := b.visible(ctx, false); err != nil {

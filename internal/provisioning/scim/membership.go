@@ -13,18 +13,17 @@ import (
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// capAt is what known servers cut lists of members at. A list of as many, or of a multiple, may be cut.
+// capAt is what known servers cut lists of members at. A list of as many, or of a multiple, may be cut, unless the server
+// was seen to show a longer one.
 const capAt = 100
 
 // membership tells what is seen of a user's membership; the user is nil where there is no account.
 func (b *Backend) membership(ctx context.Context, u *user, g *group) (provisioning.Membership, error) {
-	if len(g.Members) > 0 {
-		b.visibility.saw(true)
-	}
 	if u != nil && len(u.Groups) > 0 {
-		b.visibility.saw(false)
+		b.visibility.sawGroups()
 	}
-	capped := len(g.Members) > 0 && len(g.Members)%capAt == 0
+	longest := b.visibility.sawMembers(len(g.Members))
+	capped := len(g.Members) == longest && longest > 0 && longest%capAt == 0
 	m := provisioning.Membership{Presence: provisioning.Absent, OthersKnown: b.visibility.members() && !capped}
 	for _, id := range g.Members {
 		if u != nil && id == u.ID {
@@ -81,32 +80,40 @@ func (b *Backend) foundWithMember(ctx context.Context, group, member string) (bo
 // members looks like any group of a server that does not.
 type visibility struct {
 	mu           sync.Mutex
-	membersShown bool
-	groupsShown  bool
-	looked       time.Time
+	groupsShown bool
+	looked      time.Time
+	// longest is how many members the longest list had that was seen.
+	longest int
 }
 
 // lookEvery is how often the server's groups are looked through for one that shows members.
 const lookEvery = 5 * time.Minute
 
-func (v *visibility) saw(members bool) {
+func (v *visibility) sawGroups() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.membersShown = v.membersShown || members
-	v.groupsShown = v.groupsShown || !members
+	v.groupsShown = true
+}
+
+// sawMembers notes a list of members and returns how many the longest one had.
+func (v *visibility) sawMembers(n int) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.longest = max(v.longest, n)
+	return v.longest
 }
 
 // members tells whether groups were seen to show members.
 func (v *visibility) members() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.membersShown
+	return v.longest > 0
 }
 
 func (v *visibility) any() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.membersShown || v.groupsShown
+	return v.longest > 0 || v.groupsShown
 }
 
 // due tells whether to look, and that somebody does now.
@@ -137,7 +144,7 @@ func (b *Backend) visible(ctx context.Context, capped bool) (bool, error) {
 	}
 	for _, text := range l.Resources {
 		if g, err := parseGroup(text); err == nil && len(g.Members) > 0 {
-			b.visibility.saw(true)
+			b.visibility.sawMembers(len(g.Members))
 		}
 	}
 	return b.visibility.any(), nil

@@ -94,6 +94,8 @@ func find[T any](ctx context.Context, b *Backend, path, filter string, parse fun
 		}
 		if next > 1 {
 			query.Set("startIndex", strconv.FormatInt(next, 10))
+		}
+		if next > 1 || filter == "" {
 			query.Set("count", strconv.Itoa(pageSize))
 		}
 		l, err := b.list(ctx, path, query)
