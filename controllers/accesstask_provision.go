@@ -108,7 +108,16 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 	if d.base.StartTime == nil {
 		d.base.StartTime = d.base.LastAttemptTime
 	}
-	result, err := engine.Provision(ctx, s, d.goal, func(_ context.Context, i provisioning.Intent) error {
+	carryOut := func(intend provisioning.Intend) (provisioning.Outcome, error) {
+		if engine.Executor != nil {
+			return engine.Execute(ctx, wholeTask(task, d, s), intend)
+		}
+		return engine.Provision(ctx, s, d.goal, intend)
+	}
+	result, err := carryOut(func(_ context.Context, i provisioning.Intent) error {
+		if underWay(&before) {
+			return nil
+		}
 		d.base.Changes = withResults(recorded(&before, i.InEffect, start), planned(i.Changes), start)
 		status := settle(task, d.base, d.connector, r.kindOf(d.connector), outcome{
 			reason:        accessv1alpha1.ReasonProvisioning,
@@ -131,11 +140,18 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 	}
 	if err == nil {
 		d.outcome = done(d.base.Changes, result.Verified())
+		if result.Message != "" {
+			d.outcome.message = result.Message
+		}
 	} else {
 		d.outcome = failed(err, d.goal.Kind, d.connector, *d.base.Attempts, d.base.StartTime.Time, now)
 	}
 	if !d.outcome.costs {
 		d.base.Attempts = before.Attempts
+	}
+	if _, pending := errors.AsType[*provisioning.PendingError](err); pending && underWay(&before) {
+		// Looking again is no attempt.
+		d.base.LastAttemptTime = before.LastAttemptTime
 	}
 	return d
 }

@@ -164,7 +164,7 @@ type AccessTaskSpec struct {
 }
 
 // ChangeAction is one kind of change in a target system.
-// +kubebuilder:validation:Enum=CreateAccount;ActivateAccount;DeactivateAccount;DeleteAccount;AddEntitlement;RemoveEntitlement;RemoveAllMembers;CreateEntitlement
+// +kubebuilder:validation:Enum=CreateAccount;ActivateAccount;DeactivateAccount;DeleteAccount;AddEntitlement;RemoveEntitlement;RemoveAllMembers;CreateEntitlement;ExecuteTask
 type ChangeAction string
 
 // ChangeState says what became of a planned change.

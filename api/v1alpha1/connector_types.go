@@ -314,8 +314,8 @@ type OAuth2Authentication struct {
 }
 
 // ConnectorSpec says which tasks a Connector serves, and how one application's access is provisioned.
-// +kubebuilder:validation:ExactlyOneOf=scim;manual
-// +kubebuilder:validation:XValidation:rule="has(self.manual) || has(self.permissionLevels)",fieldPath=".permissionLevels",message="must say what the permission levels mean in the target system: without it nothing can be granted or removed"
+// +kubebuilder:validation:ExactlyOneOf=scim;kubernetes;job;webhook;manual
+// +kubebuilder:validation:XValidation:rule="has(self.manual) || has(self.job) || has(self.webhook) || has(self.permissionLevels)",fieldPath=".permissionLevels",message="must say what the permission levels mean in the target system: without it nothing can be granted or removed"
 type ConnectorSpec struct {
 	// suspend stops provisioning: tasks that are routed here wait. Default: false.
 	// +optional
@@ -341,7 +341,7 @@ type ConnectorSpec struct {
 	Identity ConnectorIdentity `json:"identity,omitzero"`
 
 	// permissionLevels say what each level means in the target system, from the least powerful to the most. Required
-	// for every backend but manual. Entitlements that are not listed here are never touched.
+	// for every backend but job, webhook and manual. Entitlements that are not listed here are never touched.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -376,6 +376,18 @@ type ConnectorSpec struct {
 	// scim provisions by SCIM 2.0.
 	// +optional
 	SCIM *SCIMBackend `json:"scim,omitempty"`
+
+	// kubernetes provisions RoleBindings and ClusterRoleBindings.
+	// +optional
+	Kubernetes *KubernetesBackend `json:"kubernetes,omitempty"`
+
+	// job runs every task as a batch/v1 Job.
+	// +optional
+	Job *JobBackend `json:"job,omitempty"`
+
+	// webhook hands every task to another system, by a signed request.
+	// +optional
+	Webhook *WebhookBackend `json:"webhook,omitempty"`
 
 	// manual leaves every task to a person, with instructions.
 	// +optional
@@ -418,7 +430,7 @@ type ConnectorStatus struct {
 	// +optional
 	LastProbeTime *metav1.Time `json:"lastProbeTime,omitempty"`
 
-	// backend is the kind of backend: scim or manual.
+	// backend is the kind of backend, for example scim: the name of its member in the spec.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

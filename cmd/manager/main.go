@@ -90,7 +90,7 @@ func run(o options) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	resolver, err := connector.NewResolver(mgr.GetAPIReader(), metrics.Registry)
+	resolver, err := connector.NewResolver(mgr.GetAPIReader(), mgr.GetConfig(), metrics.Registry)
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}

@@ -10,10 +10,11 @@ import (
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// backend is a provisioning.Backend and how to end its connections.
+// backend is a provisioning.Backend or a provisioning.Executor, one of them, and how to end its connections, if it has any.
 type backend struct {
 	provisioning.Backend
-	close func()
+	executor provisioning.Executor
+	close    func()
 }
 
 // member is one member of the union of backends in a Connector's spec.
@@ -29,6 +30,9 @@ type member struct {
 // members are all of them: the one switch over the kinds of backends.
 var members = []member{
 	{"scim", func(s *accessv1alpha1.ConnectorSpec) bool { return s.SCIM != nil }, newSCIM},
+	{"kubernetes", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Kubernetes != nil }, newKubernetes},
+	{"job", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Job != nil }, newJob},
+	{"webhook", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Webhook != nil }, newWebhook},
 	{"manual", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Manual != nil }, nil},
 }
 

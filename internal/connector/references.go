@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -21,13 +22,18 @@ import (
 
 // references are the Secrets and ConfigMaps that a Connector names, as far as they exist.
 type references struct {
+	// namespace is the Connector's.
+	namespace string
+	// cluster reaches the operator's own API server, as the operator.
+	cluster *rest.Config
+
 	secrets    map[string]*corev1.Secret
 	configMaps map[string]*corev1.ConfigMap
 }
 
 // readReferences reads them live. An error means trouble with the API server; what does not exist is none.
 func readReferences(ctx context.Context, reader client.Reader, c *accessv1alpha1.Connector) (*references, error) {
-	refs := &references{secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}}
+	refs := &references{namespace: c.Namespace, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}}
 	secrets, configMaps := named(c)
 	for _, name := range secrets {
 		s := &corev1.Secret{}

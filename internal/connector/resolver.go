@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -24,6 +25,7 @@ const freshFor = 2 * time.Second
 // Connector share one engine, and with it the connection pool, the token, the rate limit and the ledger.
 type Resolver struct {
 	reader  client.Reader
+	cluster *rest.Config
 	metrics *metrics
 	now     func() time.Time
 
@@ -49,14 +51,14 @@ type entry struct {
 	ledger  *provisioning.Ledger
 }
 
-// NewResolver returns a Resolver that reads Secrets and ConfigMaps with reader, by name and live. Its metrics are
-// registered with registry.
-func NewResolver(reader client.Reader, registry prometheus.Registerer) (*Resolver, error) {
+// NewResolver returns a Resolver that reads Secrets and ConfigMaps with reader, by name and live. cluster reaches the
+// operator's own API server, for the backends that work there. Its metrics are registered with registry.
+func NewResolver(reader client.Reader, cluster *rest.Config, registry prometheus.Registerer) (*Resolver, error) {
 	m, err := newMetrics(registry)
 	if err != nil {
 		return nil, err
 	}
-	return &Resolver{reader: reader, metrics: m, now: time.Now, entries: map[types.NamespacedName]*entry{}}, nil
+	return &Resolver{reader: reader, cluster: cluster, metrics: m, now: time.Now, entries: map[types.NamespacedName]*entry{}}, nil
 }
 
 // Engine returns the engine of a Connector, nil for a backend that leaves everything to a person. An error is an
@@ -80,7 +82,7 @@ func (r *Resolver) Subject(ctx context.Context, c *accessv1alpha1.Connector, req
 	return e.identity.subject(ctx, request)
 }
 
-// Kind names a Connector's kind of backend: scim or manual.
+// Kind names a Connector's kind of backend, for example scim: the name of its member in the spec.
 func (r *Resolver) Kind(c *accessv1alpha1.Connector) string { return kind(c) }
 
 // Revision names the state of the Connector's spec and of everything it refers to. It changes when one of them does.
@@ -143,6 +145,7 @@ func (r *Resolver) refresh(ctx context.Context, e *entry, c *accessv1alpha1.Conn
 	if err != nil {
 		return provisioning.Retryable(err)
 	}
+	got.cluster = r.cluster
 	e.read = r.now()
 	revision := got.revision(c)
 	if revision == e.revision {
@@ -174,9 +177,10 @@ func (r *Resolver) make(e *entry, c *accessv1alpha1.Connector, refs *references)
 	}
 	e.close = b.close
 	e.engine = &provisioning.Engine{
-		Backend: b.Backend,
-		Ledger:  e.ledger,
-		Called:  r.metrics.of(types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, kind(c)),
+		Backend:  b.Backend,
+		Executor: b.executor,
+		Ledger:   e.ledger,
+		Called:   r.metrics.of(types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, kind(c)),
 	}
 	return nil
 }

@@ -180,7 +180,7 @@ func TestEngine(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			r, err := NewResolver(c, prometheus.NewRegistry())
+			r, err := NewResolver(c, env.Config, prometheus.NewRegistry())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func TestEngine(t *testing.T) {
 	}
 
 	t.Run("a secret that is corrected makes another engine", func(t *testing.T) {
-		r, err := NewResolver(c, prometheus.NewRegistry())
+		r, err := NewResolver(c, env.Config, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}

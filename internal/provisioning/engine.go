@@ -38,6 +38,8 @@ type Outcome struct {
 	// InEffect tells of a change that an earlier call planned whether it is seen to be in effect now. Nil where nothing
 	// could be observed.
 	InEffect func(Change) bool
+	// Message is what an Executor says of its success; empty where it says nothing.
+	Message string
 }
 
 // Verified tells whether everything that was changed was also seen.
@@ -61,8 +63,11 @@ type Intend func(ctx context.Context, intent Intent) error
 // run at the same time. It repeats nothing by itself: a call that ends with an error is made again by its caller, and
 // goes on from what is then observed.
 type Engine struct {
-	// Backend speaks to the target system.
+	// Backend speaks to the target system. Nil where an Executor is set.
 	Backend Backend
+	// Executor carries out whole tasks where the target system cannot be observed: then Execute is called, and Provision
+	// is not. Nil where a Backend is set.
+	Executor Executor
 	// Ledger is shared by all engines of one target system; nil remembers nothing.
 	Ledger *Ledger
 	// Now is the clock; nil is time.Now.
@@ -72,8 +77,11 @@ type Engine struct {
 	Called func(operation string, took time.Duration, err error)
 }
 
-// Plan observes and returns what Provision would change now. It changes nothing.
+// Plan observes and returns what Provision, or Execute, would change now. It changes nothing.
 func (e *Engine) Plan(ctx context.Context, s Subject, g Goal) ([]Change, error) {
+	if e.Executor != nil {
+		return wholeTask(), nil
+	}
 	if concernsEntitlements(g.Kind) {
 		return e.planEntitlements(ctx, g)
 	}
@@ -185,7 +193,7 @@ func (e *Engine) noteRemoval(c Change, accountID string) {
 		e.Ledger.note(everything, accountID, e.now())
 	case RemoveAllMembers:
 		e.Ledger.note(c.Entitlement, everything, e.now())
-	case CreateAccount, ActivateAccount, AddEntitlement, CreateEntitlement:
+	case CreateAccount, ActivateAccount, AddEntitlement, CreateEntitlement, ExecuteTask:
 	}
 }
 
@@ -274,7 +282,7 @@ func (e *Engine) observe(ctx context.Context, s Subject, scope []string) (Access
 
 // Check tells whether the target system can be used.
 func (e *Engine) Check(ctx context.Context) error {
-	return e.call("check", func() error { return e.Backend.Check(ctx) })
+	return e.call("check", func() error { return e.check(ctx) })
 }
 
 func (e *Engine) call(operation string, f func() error) error {

@@ -57,8 +57,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.HMACVerificationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPAuthentication"):
 		return &apiv1alpha1.HTTPAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JobBackend"):
+		return &apiv1alpha1.JobBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeySource"):
 		return &apiv1alpha1.KeySourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesBackend"):
+		return &apiv1alpha1.KubernetesBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManualBackend"):
 		return &apiv1alpha1.ManualBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NamedObject"):
@@ -79,6 +83,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TaskChangeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("User"):
 		return &apiv1alpha1.UserApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WebhookBackend"):
+		return &apiv1alpha1.WebhookBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WebhookReceiver"):
 		return &apiv1alpha1.WebhookReceiverApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WebhookReceiverLimits"):

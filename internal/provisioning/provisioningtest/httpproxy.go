@@ -18,6 +18,8 @@ type HTTPProxy struct {
 	URL string
 	// Kind tells what a request is. Default: GET and HEAD read, everything else writes.
 	Kind func(*http.Request) Request
+	// Transport reaches the server. Default: http.DefaultTransport.
+	Transport http.RoundTripper
 	// Swallowed answers a change that is not passed on. Default: 204.
 	Swallowed http.HandlerFunc
 
@@ -36,6 +38,12 @@ func NewHTTPProxy(tb testing.TB, upstream string) *HTTPProxy {
 	}
 	p := &HTTPProxy{Kind: kindOfMethod, Swallowed: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }}
 	pass := &httputil.ReverseProxy{
+		Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if p.Transport != nil {
+				return p.Transport.RoundTrip(r)
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		}),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			// A server may put its own address into answers by this.
@@ -52,6 +60,11 @@ func NewHTTPProxy(tb testing.TB, upstream string) *HTTPProxy {
 	p.URL = p.server.URL
 	return p
 }
+
+type transport func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func (p *HTTPProxy) serve(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 	fault, freed := p.faults.meet(p.Kind(r))

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"getcakewalk.io/access-operator/internal/httpclient"
 	"getcakewalk.io/access-operator/internal/provisioning"
@@ -19,8 +18,6 @@ import (
 
 const (
 	mediaType = "application/scim+json"
-	// maxRetryAfter bounds what a server may ask to wait.
-	maxRetryAfter = time.Hour
 	// pageSize and maxPages bound the paging through a server that does not filter.
 	pageSize = 100
 	maxPages = 100
@@ -191,9 +188,9 @@ func (b *Backend) refusal(res *httpclient.Response, write bool) error {
 	case s == http.StatusForbidden:
 		a.error = provisioning.Unavailable(provisioning.ReasonAccessForbidden, fmt.Errorf("the credentials may not read: %w", err))
 	case s == http.StatusTooManyRequests:
-		a.error = &provisioning.RetryableError{After: retryAfter(res.Header), RateLimited: true, Err: err}
+		a.error = &provisioning.RetryableError{After: httpclient.RetryAfter(res.Header), RateLimited: true, Err: err}
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
-		a.error = &provisioning.RetryableError{After: retryAfter(res.Header), Err: err}
+		a.error = &provisioning.RetryableError{After: httpclient.RetryAfter(res.Header), Err: err}
 	case write && (s == http.StatusNotFound || s == http.StatusConflict || s == http.StatusPreconditionFailed || s < 300):
 		a.error = provisioning.Retryable(err)
 	case s < 300:
@@ -202,16 +199,4 @@ func (b *Backend) refusal(res *httpclient.Response, write bool) error {
 		a.error = provisioning.Permanent(provisioning.ReasonRefused, err)
 	}
 	return a
-}
-
-// retryAfter reads the header (RFC 9110 section 10.2.3): seconds or a date. Zero where it does not say.
-func retryAfter(h http.Header) time.Duration {
-	value := h.Get("Retry-After")
-	var after time.Duration
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		after = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(value); err == nil {
-		after = time.Until(date)
-	}
-	return min(max(after, 0), maxRetryAfter)
 }

@@ -305,6 +305,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.ConnectorIdentity
       default: {}
+    - name: job
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.JobBackend
+    - name: kubernetes
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KubernetesBackend
     - name: lifecycle
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.ConnectorLifecycle
@@ -342,6 +348,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
+    - name: webhook
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.WebhookBackend
 - name: io.getcakewalk.access-operator.api.v1alpha1.ConnectorStatus
   map:
     fields:
@@ -408,6 +417,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: oauth2
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.OAuth2Authentication
+- name: io.getcakewalk.access-operator.api.v1alpha1.JobBackend
+  map:
+    fields:
+    - name: activeDeadlineSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: serviceAccountName
+      type:
+        scalar: string
+      default: default
+    - name: template
+      type:
+        namedType: __untyped_atomic_
+    - name: ttlSecondsAfterFinished
+      type:
+        scalar: numeric
+      default: 86400
 - name: io.getcakewalk.access-operator.api.v1alpha1.KeySource
   map:
     fields:
@@ -417,6 +444,25 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretRef
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+- name: io.getcakewalk.access-operator.api.v1alpha1.KubernetesBackend
+  map:
+    fields:
+    - name: kubeconfigSecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: serviceAccountName
+      type:
+        scalar: string
+    - name: subjectKind
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KubernetesSubjectKind
+      default: User
+- name: io.getcakewalk.access-operator.api.v1alpha1.KubernetesSubjectKind
+  scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.ManualBackend
   map:
     fields:
@@ -547,6 +593,32 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: id
+      type:
+        scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.WebhookBackend
+  map:
+    fields:
+    - name: allowInsecureHTTP
+      type:
+        scalar: boolean
+    - name: certificateAuthority
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KeySource
+    - name: pollIntervalSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: secretRefs
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+          elementRelationship: atomic
+    - name: url
       type:
         scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.WebhookReceiver
@@ -790,6 +862,18 @@ var schemaYAML = typed.YAMLObject(`types:
     elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
   scalar: untyped
+- name: io.k8s.apimachinery.pkg.runtime.RawExtension
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
 - name: io.k8s.apimachinery.pkg.types.UID
   scalar: string
 - name: __untyped_atomic_

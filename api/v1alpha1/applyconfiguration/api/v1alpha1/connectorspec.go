@@ -21,7 +21,7 @@ type ConnectorSpecApplyConfiguration struct {
 	// identity says who a person is in the target system.
 	Identity *ConnectorIdentityApplyConfiguration `json:"identity,omitempty"`
 	// permissionLevels say what each level means in the target system, from the least powerful to the most. Required
-	// for every backend but manual. Entitlements that are not listed here are never touched.
+	// for every backend but job, webhook and manual. Entitlements that are not listed here are never touched.
 	PermissionLevels []PermissionLevelMappingApplyConfiguration `json:"permissionLevels,omitempty"`
 	// lifecycle says what happens to accounts.
 	Lifecycle *ConnectorLifecycleApplyConfiguration `json:"lifecycle,omitempty"`
@@ -33,6 +33,12 @@ type ConnectorSpecApplyConfiguration struct {
 	ProbeIntervalSeconds *int32 `json:"probeIntervalSeconds,omitempty"`
 	// scim provisions by SCIM 2.0.
 	SCIM *SCIMBackendApplyConfiguration `json:"scim,omitempty"`
+	// kubernetes provisions RoleBindings and ClusterRoleBindings.
+	Kubernetes *KubernetesBackendApplyConfiguration `json:"kubernetes,omitempty"`
+	// job runs every task as a batch/v1 Job.
+	Job *JobBackendApplyConfiguration `json:"job,omitempty"`
+	// webhook hands every task to another system, by a signed request.
+	Webhook *WebhookBackendApplyConfiguration `json:"webhook,omitempty"`
 	// manual leaves every task to a person, with instructions.
 	Manual *ManualBackendApplyConfiguration `json:"manual,omitempty"`
 }
@@ -133,6 +139,30 @@ func (b *ConnectorSpecApplyConfiguration) WithProbeIntervalSeconds(value int32) 
 // If called multiple times, the SCIM field is set to the value of the last call.
 func (b *ConnectorSpecApplyConfiguration) WithSCIM(value *SCIMBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
 	b.SCIM = value
+	return b
+}
+
+// WithKubernetes sets the Kubernetes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Kubernetes field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithKubernetes(value *KubernetesBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.Kubernetes = value
+	return b
+}
+
+// WithJob sets the Job field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Job field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithJob(value *JobBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.Job = value
+	return b
+}
+
+// WithWebhook sets the Webhook field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Webhook field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithWebhook(value *WebhookBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.Webhook = value
 	return b
 }
 

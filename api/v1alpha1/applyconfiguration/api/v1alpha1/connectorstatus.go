@@ -21,7 +21,7 @@ type ConnectorStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// lastProbeTime is when the target system was last probed.
 	LastProbeTime *metav1.Time `json:"lastProbeTime,omitempty"`
-	// backend is the kind of backend: scim or manual.
+	// backend is the kind of backend, for example scim: the name of its member in the spec.
 	Backend *string `json:"backend,omitempty"`
 	// tasks counts the tasks that were routed here.
 	Tasks *ConnectorTaskCountsApplyConfiguration `json:"tasks,omitempty"`
