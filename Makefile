@@ -63,8 +63,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s).
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: test-integration
-test-integration: ## Run the SCIM backend against SCIMMY and Jackson (needs node and npm).
-	go test -race -timeout 20m -count=1 -tags integration ./test/integration/...
+test-integration: ## Run every backend against real servers (docs/backends/README.md tells which programs that needs).
+	@mkdir -p bin && export KUBEBUILDER_ASSETS="$$(hack/controlplane/assets.sh)" KUBE_CONTROLLER_MANAGER="$$(hack/controlplane/controller-manager.sh)" && \
+	  go test -race -timeout 40m -count=1 -tags integration ./test/integration/...
 
 ##@ Install
 

@@ -35,17 +35,8 @@ if [[ -z ${CONTROLPLANE_BUILD:-} ]]; then
   echo "they cannot be had here ($(tail -c 200 "$root/bin/.envtest.log" | tr '\n' ' '))" >&2
 fi
 
-mkdir -p "$bin"
-flags="-s -w"
-for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-  flags+=" -X $package.gitVersion=v$version -X $package.gitMajor=${version%%.*} -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
-done
 for name in etcd kube-apiserver kubectl; do
-  echo "building $name from Go modules ($(case $name in kube-apiserver) echo "about 6 minutes on two cores" ;; *) echo "about a minute" ;; esac), once)" >&2
-  (cd "$here" && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o "$bin/$name" "./cmd/$name") &
-  pid=$!
-  while kill -0 $pid 2>/dev/null; do sleep 1; ((SECONDS % 30)) || echo "  still building $name, ${SECONDS} s" >&2; done
-  wait $pid
+  "$here/build.sh" "$name" "$bin"
 done
 touch "$bin/.complete"
 echo "$bin"
