@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -121,7 +122,7 @@ func progress(pods []corev1.Pod) string {
 func word(err error, doing string) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		return provisioning.Retryable(fmt.Errorf("the API server did not answer to %s", doing))
+		return &provisioning.RetryableError{Unreachable: true, Err: fmt.Errorf("the API server did not answer to %s", doing)}
 	}
 	said := clean(status.Status().Message)
 	switch code := int(status.Status().Code); {
@@ -129,6 +130,12 @@ func word(err error, doing string) error {
 		return provisioning.Retryable(fmt.Errorf("the namespace's quota leaves no room: %s", said))
 	case code == http.StatusForbidden || code == http.StatusUnauthorized:
 		return provisioning.Unavailable(provisioning.ReasonAccessForbidden, fmt.Errorf("the operator may not %s in this namespace: %s", doing, said))
+	case code == http.StatusTooManyRequests:
+		seconds, _ := apierrors.SuggestsClientDelay(err)
+		return &provisioning.RetryableError{
+			After: time.Duration(min(max(seconds, 0), 3600)) * time.Second, RateLimited: true,
+			Err: fmt.Errorf("the API server asks for fewer requests to %s", doing),
+		}
 	case code == http.StatusUnprocessableEntity || code == http.StatusBadRequest:
 		return provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the API server refuses the Job: %s", said))
 	default:
