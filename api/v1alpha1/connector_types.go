@@ -237,7 +237,7 @@ type SCIMBackend struct {
 	// +optional
 	AllowInsecureHTTP *bool `json:"allowInsecureHTTP,omitempty"`
 
-	// authentication says how requests are authenticated: exactly one of bearer, basic and oauth2.
+	// authentication says how requests are authenticated: exactly one member.
 	// +required
 	Authentication HTTPAuthentication `json:"authentication,omitzero"`
 
@@ -260,7 +260,7 @@ type SCIMBackend struct {
 }
 
 // HTTPAuthentication says how requests to an HTTP API are authenticated: exactly one member.
-// +kubebuilder:validation:ExactlyOneOf=bearer;basic;oauth2
+// +kubebuilder:validation:ExactlyOneOf=bearer;basic;header;oauth2;jwtBearer;githubApp
 type HTTPAuthentication struct {
 	// bearer sends a token from a Secret (RFC 6750).
 	// +optional
@@ -273,6 +273,18 @@ type HTTPAuthentication struct {
 	// oauth2 gets a token by the client credentials grant of OAuth 2 (RFC 6749 section 4.4).
 	// +optional
 	OAuth2 *OAuth2Authentication `json:"oauth2,omitempty"`
+
+	// header sends a header field with a value from a Secret, as for API keys.
+	// +optional
+	Header *HeaderAuthentication `json:"header,omitempty"`
+
+	// jwtBearer gets a token for a signed assertion (RFC 7523 section 2.1), as Google's service accounts do.
+	// +optional
+	JWTBearer *JWTBearerAuthentication `json:"jwtBearer,omitempty"`
+
+	// githubApp gets a token as an installation of a GitHub App.
+	// +optional
+	GitHubApp *GitHubAppAuthentication `json:"githubApp,omitempty"`
 }
 
 // BearerAuthentication is authentication by a bearer token.
@@ -314,7 +326,7 @@ type OAuth2Authentication struct {
 }
 
 // ConnectorSpec says which tasks a Connector serves, and how one application's access is provisioned.
-// +kubebuilder:validation:ExactlyOneOf=scim;kubernetes;job;webhook;manual
+// +kubebuilder:validation:ExactlyOneOf=scim;kubernetes;http;job;webhook;manual
 // +kubebuilder:validation:XValidation:rule="has(self.manual) || has(self.job) || has(self.webhook) || has(self.permissionLevels)",fieldPath=".permissionLevels",message="must say what the permission levels mean in the target system: without it nothing can be granted or removed"
 type ConnectorSpec struct {
 	// suspend stops provisioning: tasks that are routed here wait. Default: false.
@@ -380,6 +392,10 @@ type ConnectorSpec struct {
 	// kubernetes provisions RoleBindings and ClusterRoleBindings.
 	// +optional
 	Kubernetes *KubernetesBackend `json:"kubernetes,omitempty"`
+
+	// http provisions through a REST API that is described here.
+	// +optional
+	HTTP *HTTPBackend `json:"http,omitempty"`
 
 	// job runs every task as a batch/v1 Job.
 	// +optional

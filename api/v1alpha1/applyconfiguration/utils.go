@@ -53,12 +53,40 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ConnectorStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ConnectorTaskCounts"):
 		return &apiv1alpha1.ConnectorTaskCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GitHubAppAuthentication"):
+		return &apiv1alpha1.GitHubAppAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HeaderAuthentication"):
+		return &apiv1alpha1.HeaderAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HMACVerification"):
 		return &apiv1alpha1.HMACVerificationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPAccountLookup"):
+		return &apiv1alpha1.HTTPAccountLookupApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPAnswers"):
+		return &apiv1alpha1.HTTPAnswersApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPAuthentication"):
 		return &apiv1alpha1.HTTPAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPBackend"):
+		return &apiv1alpha1.HTTPBackendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPCursorPagination"):
+		return &apiv1alpha1.HTTPCursorPaginationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPLookup"):
+		return &apiv1alpha1.HTTPLookupApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPMemberLookup"):
+		return &apiv1alpha1.HTTPMemberLookupApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPObserve"):
+		return &apiv1alpha1.HTTPObserveApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPOperations"):
+		return &apiv1alpha1.HTTPOperationsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPPageNumbers"):
+		return &apiv1alpha1.HTTPPageNumbersApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPPagination"):
+		return &apiv1alpha1.HTTPPaginationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPRequest"):
+		return &apiv1alpha1.HTTPRequestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("JobBackend"):
 		return &apiv1alpha1.JobBackendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JWTBearerAuthentication"):
+		return &apiv1alpha1.JWTBearerAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeySource"):
 		return &apiv1alpha1.KeySourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesBackend"):

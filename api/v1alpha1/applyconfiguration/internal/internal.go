@@ -301,6 +301,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: dryRun
       type:
         scalar: boolean
+    - name: http
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPBackend
     - name: identity
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.ConnectorIdentity
@@ -386,6 +389,22 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: waiting
       type:
         scalar: numeric
+- name: io.getcakewalk.access-operator.api.v1alpha1.GitHubAppAuthentication
+  map:
+    fields:
+    - name: apiURL
+      type:
+        scalar: string
+      default: https://api.github.com
+    - name: appID
+      type:
+        scalar: string
+    - name: installationID
+      type:
+        scalar: numeric
+    - name: privateKeySecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
 - name: io.getcakewalk.access-operator.api.v1alpha1.HMACAlgorithm
   scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.HMACVerification
@@ -405,6 +424,76 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
           elementRelationship: atomic
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPAccountLookup
+  map:
+    fields:
+    - name: active
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: answers
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAnswers
+    - name: body
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: headers
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: id
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: items
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: match
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: method
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMethod
+    - name: pagination
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPPagination
+    - name: path
+      type:
+        scalar: string
+    - name: query
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: when
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPAnswers
+  map:
+    fields:
+    - name: alreadyDone
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: done
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: message
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: notFound
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: pending
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: rateLimited
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: retryable
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: unauthorized
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
 - name: io.getcakewalk.access-operator.api.v1alpha1.HTTPAuthentication
   map:
     fields:
@@ -414,9 +503,328 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: bearer
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.BearerAuthentication
+    - name: githubApp
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.GitHubAppAuthentication
+    - name: header
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HeaderAuthentication
+    - name: jwtBearer
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.JWTBearerAuthentication
     - name: oauth2
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.OAuth2Authentication
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPBackend
+  map:
+    fields:
+    - name: allowInsecureHTTP
+      type:
+        scalar: boolean
+    - name: authentication
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAuthentication
+    - name: baseURL
+      type:
+        scalar: string
+    - name: certificateAuthority
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KeySource
+    - name: maxResponseBytes
+      type:
+        scalar: numeric
+      default: 4194304
+    - name: operations
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPOperations
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPCursorPagination
+  map:
+    fields:
+    - name: next
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: parameter
+      type:
+        scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPLinkPagination
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPLookup
+  map:
+    fields:
+    - name: answers
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAnswers
+    - name: body
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: headers
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: id
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: items
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: match
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: method
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMethod
+    - name: pagination
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPPagination
+    - name: path
+      type:
+        scalar: string
+    - name: query
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: when
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPMemberLookup
+  map:
+    fields:
+    - name: answers
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAnswers
+    - name: body
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: headers
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: id
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: items
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: match
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: method
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMethod
+    - name: pagination
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPPagination
+    - name: path
+      type:
+        scalar: string
+    - name: pending
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: query
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: when
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPMethod
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPObserve
+  map:
+    fields:
+    - name: account
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAccountLookup
+    - name: entitlement
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPLookup
+    - name: holders
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMemberLookup
+    - name: membership
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMemberLookup
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPOperations
+  map:
+    fields:
+    - name: activateAccount
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+    - name: addEntitlement
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+    - name: check
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+    - name: createAccount
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+    - name: deactivateAccount
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+    - name: deleteAccount
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+    - name: observe
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPObserve
+    - name: removeEntitlement
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+          elementRelationship: atomic
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPPageCount
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPPageNumbers
+  map:
+    fields:
+    - name: by
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPPageCount
+      default: Pages
+    - name: first
+      type:
+        scalar: numeric
+    - name: parameter
+      type:
+        scalar: string
+      default: page
+    - name: size
+      type:
+        scalar: numeric
+      default: 100
+    - name: sizeParameter
+      type:
+        scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPPagination
+  map:
+    fields:
+    - name: cursor
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPCursorPagination
+    - name: link
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPLinkPagination
+    - name: maxPages
+      type:
+        scalar: numeric
+      default: 100
+    - name: nextURL
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: page
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPPageNumbers
+- name: io.getcakewalk.access-operator.api.v1alpha1.HTTPRequest
+  map:
+    fields:
+    - name: answers
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPAnswers
+    - name: body
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: headers
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: method
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPMethod
+    - name: path
+      type:
+        scalar: string
+    - name: query
+      type:
+        map:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+    - name: when
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.HTTPExpression
+- name: io.getcakewalk.access-operator.api.v1alpha1.HeaderAuthentication
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: Authorization
+    - name: prefix
+      type:
+        scalar: string
+    - name: valueSecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+- name: io.getcakewalk.access-operator.api.v1alpha1.JWTAlgorithm
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.JWTBearerAuthentication
+  map:
+    fields:
+    - name: algorithm
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.JWTAlgorithm
+      default: RS256
+    - name: audience
+      type:
+        scalar: string
+    - name: issuer
+      type:
+        scalar: string
+    - name: keyID
+      type:
+        scalar: string
+    - name: privateKeySecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+    - name: scopes
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: subject
+      type:
+        scalar: string
+    - name: tokenURL
+      type:
+        scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.JobBackend
   map:
     fields:

@@ -35,6 +35,8 @@ type ConnectorSpecApplyConfiguration struct {
 	SCIM *SCIMBackendApplyConfiguration `json:"scim,omitempty"`
 	// kubernetes provisions RoleBindings and ClusterRoleBindings.
 	Kubernetes *KubernetesBackendApplyConfiguration `json:"kubernetes,omitempty"`
+	// http provisions through a REST API that is described here.
+	HTTP *HTTPBackendApplyConfiguration `json:"http,omitempty"`
 	// job runs every task as a batch/v1 Job.
 	Job *JobBackendApplyConfiguration `json:"job,omitempty"`
 	// webhook hands every task to another system, by a signed request.
@@ -147,6 +149,14 @@ func (b *ConnectorSpecApplyConfiguration) WithSCIM(value *SCIMBackendApplyConfig
 // If called multiple times, the Kubernetes field is set to the value of the last call.
 func (b *ConnectorSpecApplyConfiguration) WithKubernetes(value *KubernetesBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
 	b.Kubernetes = value
+	return b
+}
+
+// WithHTTP sets the HTTP field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HTTP field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithHTTP(value *HTTPBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.HTTP = value
 	return b
 }
 

@@ -16,6 +16,12 @@ type HTTPAuthenticationApplyConfiguration struct {
 	Basic *BasicAuthenticationApplyConfiguration `json:"basic,omitempty"`
 	// oauth2 gets a token by the client credentials grant of OAuth 2 (RFC 6749 section 4.4).
 	OAuth2 *OAuth2AuthenticationApplyConfiguration `json:"oauth2,omitempty"`
+	// header sends a header field with a value from a Secret, as for API keys.
+	Header *HeaderAuthenticationApplyConfiguration `json:"header,omitempty"`
+	// jwtBearer gets a token for a signed assertion (RFC 7523 section 2.1), as Google's service accounts do.
+	JWTBearer *JWTBearerAuthenticationApplyConfiguration `json:"jwtBearer,omitempty"`
+	// githubApp gets a token as an installation of a GitHub App.
+	GitHubApp *GitHubAppAuthenticationApplyConfiguration `json:"githubApp,omitempty"`
 }
 
 // HTTPAuthenticationApplyConfiguration constructs a declarative configuration of the HTTPAuthentication type for use with
@@ -45,5 +51,29 @@ func (b *HTTPAuthenticationApplyConfiguration) WithBasic(value *BasicAuthenticat
 // If called multiple times, the OAuth2 field is set to the value of the last call.
 func (b *HTTPAuthenticationApplyConfiguration) WithOAuth2(value *OAuth2AuthenticationApplyConfiguration) *HTTPAuthenticationApplyConfiguration {
 	b.OAuth2 = value
+	return b
+}
+
+// WithHeader sets the Header field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Header field is set to the value of the last call.
+func (b *HTTPAuthenticationApplyConfiguration) WithHeader(value *HeaderAuthenticationApplyConfiguration) *HTTPAuthenticationApplyConfiguration {
+	b.Header = value
+	return b
+}
+
+// WithJWTBearer sets the JWTBearer field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JWTBearer field is set to the value of the last call.
+func (b *HTTPAuthenticationApplyConfiguration) WithJWTBearer(value *JWTBearerAuthenticationApplyConfiguration) *HTTPAuthenticationApplyConfiguration {
+	b.JWTBearer = value
+	return b
+}
+
+// WithGitHubApp sets the GitHubApp field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GitHubApp field is set to the value of the last call.
+func (b *HTTPAuthenticationApplyConfiguration) WithGitHubApp(value *GitHubAppAuthenticationApplyConfiguration) *HTTPAuthenticationApplyConfiguration {
+	b.GitHubApp = value
 	return b
 }

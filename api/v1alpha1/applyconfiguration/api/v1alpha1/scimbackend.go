@@ -20,7 +20,7 @@ type SCIMBackendApplyConfiguration struct {
 	BaseURL *string `json:"baseURL,omitempty"`
 	// allowInsecureHTTP allows a baseURL with http, so that credentials travel unencrypted. Default: false.
 	AllowInsecureHTTP *bool `json:"allowInsecureHTTP,omitempty"`
-	// authentication says how requests are authenticated: exactly one of bearer, basic and oauth2.
+	// authentication says how requests are authenticated: exactly one member.
 	Authentication *HTTPAuthenticationApplyConfiguration `json:"authentication,omitempty"`
 	// certificateAuthority holds the PEM certificates that the server's certificate is verified with. Absent: the
 	// certificates of the operator's image.
