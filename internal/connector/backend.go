@@ -31,6 +31,7 @@ type member struct {
 var members = []member{
 	{"scim", func(s *accessv1alpha1.ConnectorSpec) bool { return s.SCIM != nil }, newSCIM},
 	{"kubernetes", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Kubernetes != nil }, newKubernetes},
+	{"http", func(s *accessv1alpha1.ConnectorSpec) bool { return s.HTTP != nil }, newHTTP},
 	{"job", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Job != nil }, newJob},
 	{"webhook", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Webhook != nil }, newWebhook},
 	{"manual", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Manual != nil }, nil},

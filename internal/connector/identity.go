@@ -4,6 +4,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,64 +19,36 @@ import (
 	"github.com/google/cel-go/ext"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/expression"
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
 const (
-	// costLimit bounds what one expression may compute, in cel-go's units; the longest sensible ones take a few hundred.
-	costLimit = 1_000_000
-	// evaluationTimeout bounds one expression's time.
-	evaluationTimeout = time.Second
 	// maxSubject is the longest identity, in characters. It is the bound of AccessTask.status.subject.
 	maxSubject = 1024
 	// maxAttribute is the longest attribute of an account, in characters.
 	maxAttribute = 16384
 )
 
-// The types of the variables of identity expressions. Every member is a string, empty where Cakewalk names none, so that
-// no expression meets a null.
-type (
-	celUser struct {
-		ID       string `cel:"id"`
-		Email    string `cel:"email"`
-		FullName string `cel:"fullName"`
-	}
-	celObject struct {
-		ID   string `cel:"id"`
-		Name string `cel:"name"`
-	}
-	celRequest struct {
-		Type                  string    `cel:"type"`
-		RequestedBy           celUser   `cel:"requestedBy"`
-		TargetWorkApp         celObject `cel:"targetWorkApp"`
-		PermissionLevel       celObject `cel:"permissionLevel"`
-		TriggeredByUsersGroup celObject `cel:"triggeredByUsersGroup"`
-	}
-)
-
 // identity is a Connector's identity with its expressions compiled.
 type identity struct {
-	id         cel.Program
-	attributes map[string]cel.Program
+	id         *expression.Program
+	attributes map[string]*expression.Program
 }
 
 // compileIdentity compiles the expressions. An error is an *provisioning.UnavailableError that names the field.
 func compileIdentity(spec accessv1alpha1.ConnectorIdentity) (*identity, error) {
 	env, err := cel.NewEnv(
-		ext.NativeTypes(ext.ParseStructTags(true), reflect.TypeFor[celUser](), reflect.TypeFor[celRequest]()),
-		ext.Strings(),
-		cel.Variable("user", cel.ObjectType("connector.celUser")),
-		cel.Variable("request", cel.ObjectType("connector.celRequest")),
+		expression.Library(),
+		ext.NativeTypes(ext.ParseStructTags(true), reflect.TypeFor[provisioning.Request]()),
+		cel.Variable("user", cel.ObjectType("provisioning.Person")),
+		cel.Variable("request", cel.ObjectType("provisioning.Request")),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("making the environment of expressions: %w", err)
 	}
-	i := &identity{attributes: map[string]cel.Program{}}
-	expression := spec.Subject
-	if expression == "" {
-		expression = "user.email"
-	}
-	if i.id, err = compile(env, "identity.subject", expression); err != nil {
+	i := &identity{attributes: map[string]*expression.Program{}}
+	if i.id, err = compile(env, "identity.subject", cmp.Or(spec.Subject, "user.email")); err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Attributes)) {
@@ -87,19 +59,8 @@ func compileIdentity(spec accessv1alpha1.ConnectorIdentity) (*identity, error) {
 	return i, nil
 }
 
-func compile(env *cel.Env, field, expression string) (cel.Program, error) {
-	ast, issues := env.Compile(expression)
-	if err := issues.Err(); err != nil {
-		all := make([]string, 0, len(issues.Errors()))
-		for _, e := range issues.Errors() {
-			all = append(all, fmt.Sprintf("column %d: %s", e.Location.Column()+1, e.Message))
-		}
-		return nil, invalid("%s: %s", field, strings.Join(all, "; "))
-	}
-	if !ast.OutputType().IsExactType(cel.StringType) {
-		return nil, invalid("%s: must yield a string, not %s", field, ast.OutputType())
-	}
-	program, err := env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(100))
+func compile(env *cel.Env, field, text string) (*expression.Program, error) {
+	program, err := expression.Compile(env, text, cel.StringType)
 	if err != nil {
 		return nil, invalid("%s: %w", field, err)
 	}
@@ -108,16 +69,8 @@ func compile(env *cel.Env, field, expression string) (cel.Program, error) {
 
 // subject evaluates the expressions for one request.
 func (i *identity) subject(ctx context.Context, request *accessv1alpha1.AccessRequest) (provisioning.Subject, error) {
-	variables := map[string]any{
-		"user": userOf(request.TargetUser),
-		"request": celRequest{
-			Type:                  request.Type,
-			RequestedBy:           userOf(request.RequestedBy),
-			TargetWorkApp:         objectOf(request.TargetWorkApp),
-			PermissionLevel:       objectOf(request.PermissionLevel),
-			TriggeredByUsersGroup: objectOf(request.TriggeredByUsersGroup),
-		},
-	}
+	asked := requestOf(request)
+	variables := map[string]any{"user": asked.TargetUser, "request": asked}
 	id, err := evaluate(ctx, i.id, variables)
 	if err == nil {
 		err = usableID(id)
@@ -125,7 +78,7 @@ func (i *identity) subject(ctx context.Context, request *accessv1alpha1.AccessRe
 	if err != nil {
 		return provisioning.Subject{}, provisioning.Permanent(accessv1alpha1.ReasonInvalidConfiguration, fmt.Errorf("identity.subject: %w", err))
 	}
-	s := provisioning.Subject{ID: id, Attributes: map[string]string{}}
+	s := provisioning.Subject{ID: id, Attributes: map[string]string{}, Request: asked}
 	for name, program := range i.attributes {
 		value, err := evaluate(ctx, program, variables)
 		if err == nil && utf8.RuneCountInString(value) > maxAttribute {
@@ -141,16 +94,10 @@ func (i *identity) subject(ctx context.Context, request *accessv1alpha1.AccessRe
 	return s, nil
 }
 
-func evaluate(ctx context.Context, program cel.Program, variables map[string]any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, evaluationTimeout)
-	defer cancel()
-	value, _, err := program.ContextEval(ctx, variables)
+func evaluate(ctx context.Context, program *expression.Program, variables map[string]any) (string, error) {
+	text, err := program.Text(ctx, variables)
 	if err != nil {
 		return "", fmt.Errorf("the expression fails for this request: %w", err)
-	}
-	text, ok := value.Value().(string)
-	if !ok {
-		return "", fmt.Errorf("the expression yields no string for this request")
 	}
 	return text, nil
 }
@@ -170,18 +117,31 @@ func usableID(id string) error {
 	return nil
 }
 
-func userOf(u *accessv1alpha1.User) celUser {
-	if u == nil {
-		return celUser{}
+// requestOf is a request without what is missing: every member is a string, empty where Cakewalk names none, so that no
+// expression meets a null.
+func requestOf(r *accessv1alpha1.AccessRequest) provisioning.Request {
+	return provisioning.Request{
+		Type:                  r.Type,
+		RequestedBy:           userOf(r.RequestedBy),
+		TargetUser:            userOf(r.TargetUser),
+		TargetWorkApp:         objectOf(r.TargetWorkApp),
+		PermissionLevel:       objectOf(r.PermissionLevel),
+		TriggeredByUsersGroup: objectOf(r.TriggeredByUsersGroup),
 	}
-	return celUser{ID: u.ID, Email: u.Email, FullName: u.FullName}
 }
 
-func objectOf(o *accessv1alpha1.NamedObject) celObject {
-	if o == nil {
-		return celObject{}
+func userOf(u *accessv1alpha1.User) provisioning.Person {
+	if u == nil {
+		return provisioning.Person{}
 	}
-	return celObject{ID: o.ID, Name: o.Name}
+	return provisioning.Person{ID: u.ID, Email: u.Email, FullName: u.FullName}
+}
+
+func objectOf(o *accessv1alpha1.NamedObject) provisioning.Named {
+	if o == nil {
+		return provisioning.Named{}
+	}
+	return provisioning.Named{ID: o.ID, Name: o.Name}
 }
 
 func invalid(format string, args ...any) error {

@@ -13,6 +13,37 @@ type Subject struct {
 	ID string
 	// Attributes are the attributes of an account that is created, by their name in the target system.
 	Attributes map[string]string
+	// Request is what was asked for and approved, for backends that repeat it to the target system. It decides nothing.
+	Request Request
+}
+
+// Request is what was asked for, in Cakewalk's words. What Cakewalk does not name is empty.
+type Request struct {
+	// Type is the request's type, for example GrantAccessRequest.
+	Type string `cel:"type"`
+	// RequestedBy is who asked.
+	RequestedBy Person `cel:"requestedBy"`
+	// TargetUser is for whom.
+	TargetUser Person `cel:"targetUser"`
+	// TargetWorkApp is the application.
+	TargetWorkApp Named `cel:"targetWorkApp"`
+	// PermissionLevel is the level.
+	PermissionLevel Named `cel:"permissionLevel"`
+	// TriggeredByUsersGroup is the group by which it came about.
+	TriggeredByUsersGroup Named `cel:"triggeredByUsersGroup"`
+}
+
+// Person is a person of Cakewalk.
+type Person struct {
+	ID       string `cel:"id"`
+	Email    string `cel:"email"`
+	FullName string `cel:"fullName"`
+}
+
+// Named is something of Cakewalk with an id and a name.
+type Named struct {
+	ID   string `cel:"id"`
+	Name string `cel:"name"`
 }
 
 // AccountState is what was seen of a subject's account.

@@ -25,6 +25,8 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonOthersVanished means that other holders of an entitlement vanished while the change was made.
 	ReasonOthersVanished = "OthersVanished"
+	// ReasonInvalidConfiguration means that the connector says something that cannot work for this task.
+	ReasonInvalidConfiguration = "InvalidConfiguration"
 	// ReasonNotSupported means that the backend cannot do what is asked.
 	ReasonNotSupported = "NotSupported"
 )
