@@ -25,6 +25,8 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonOthersVanished means that other holders of an entitlement vanished while the change was made.
 	ReasonOthersVanished = "OthersVanished"
+	// ReasonInherited means that a subject still has by another way what was taken away.
+	ReasonInherited = "Inherited"
 	// ReasonNotSupported means that the backend cannot do what is asked.
 	ReasonNotSupported = "NotSupported"
 )
