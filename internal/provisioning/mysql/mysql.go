@@ -86,7 +86,7 @@ type silent struct{}
 func (silent) Print(...any) {}
 
 // Close ends the connections.
-func (b *Backend) Close() { _ = b.db.Close() } //nolint:errcheck // there is nothing to be done about it
+func (b *Backend) Close() { _ = b.db.Close() }
 
 // Check implements provisioning.Backend.
 func (b *Backend) Check(ctx context.Context) error {
