@@ -155,6 +155,16 @@ func (r *AccessTaskReconciler) apply(ctx context.Context, task *accessv1alpha1.A
 	if equality.Semantic.DeepEqual(before, status) {
 		return nil
 	}
+	if err := r.put(ctx, task, status); err != nil {
+		return err
+	}
+	r.tell(ctx, task, before)
+	return nil
+}
+
+// put writes a status, also where it does not differ: then nothing is stored, and it is known that the task was not
+// changed since it was read.
+func (r *AccessTaskReconciler) put(ctx context.Context, task *accessv1alpha1.AccessTask, status accessv1alpha1.AccessTaskStatus) error {
 	config := accessac.AccessTask(task.Name, task.Namespace).WithResourceVersion(task.ResourceVersion)
 	var err error
 	if config.Status, err = convert[accessac.AccessTaskStatusApplyConfiguration](status); err != nil {
@@ -164,7 +174,6 @@ func (r *AccessTaskReconciler) apply(ctx context.Context, task *accessv1alpha1.A
 		return fmt.Errorf("writing status: %w", err)
 	}
 	task.ResourceVersion, task.Status = *config.ResourceVersion, status
-	r.tell(ctx, task, before)
 	return nil
 }
 

@@ -12,7 +12,9 @@ import (
 )
 
 // executesTasks tells whether a Connector's backend carries out whole tasks: it needs to know of no entitlements.
-func executesTasks(c *accessv1alpha1.Connector) bool { return c.Spec.Job != nil || c.Spec.Webhook != nil }
+func executesTasks(c *accessv1alpha1.Connector) bool {
+	return c.Spec.Job != nil || c.Spec.Webhook != nil
+}
 
 // underWay tells whether a task was handed over before and is looked after: its attempt is on record already.
 func underWay(s *accessv1alpha1.AccessTaskStatus) bool {

@@ -103,8 +103,11 @@ func (e notRecordedError) Unwrap() error { return e.error }
 func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alpha1.AccessTask, engine *provisioning.Engine, s provisioning.Subject, d decision) decision {
 	start := r.now()
 	before := d.base
-	d.base.Attempts = new(valueOr(before.Attempts, 0) + 1)
-	d.base.LastAttemptTime = new(metav1.NewTime(start))
+	again := underWay(&before)
+	if !again {
+		d.base.Attempts = new(valueOr(before.Attempts, 0) + 1)
+		d.base.LastAttemptTime = new(metav1.NewTime(start))
+	}
 	if d.base.StartTime == nil {
 		d.base.StartTime = d.base.LastAttemptTime
 	}
@@ -115,7 +118,11 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 		return engine.Provision(ctx, s, d.goal, intend)
 	}
 	result, err := carryOut(func(_ context.Context, i provisioning.Intent) error {
-		if underWay(&before) {
+		if again {
+			// It is on record. What the cache shows may be older than what was written last.
+			if err := r.put(ctx, task, task.Status); err != nil {
+				return notRecordedError{err}
+			}
 			return nil
 		}
 		d.base.Changes = withResults(recorded(&before, i.InEffect, start), planned(i.Changes), start)
@@ -146,12 +153,9 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 	} else {
 		d.outcome = failed(err, d.goal.Kind, d.connector, *d.base.Attempts, d.base.StartTime.Time, now)
 	}
-	if !d.outcome.costs {
+	if _, pending := errors.AsType[*provisioning.PendingError](err); !d.outcome.costs && (!pending || engine.Executor == nil) {
+		// A whole task that is waited for stays in its attempt.
 		d.base.Attempts = before.Attempts
-	}
-	if _, pending := errors.AsType[*provisioning.PendingError](err); pending && underWay(&before) {
-		// Looking again is no attempt.
-		d.base.LastAttemptTime = before.LastAttemptTime
 	}
 	return d
 }

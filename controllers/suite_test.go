@@ -40,10 +40,12 @@ func TestMain(m *testing.M) {
 
 // fakeTargets gives every Connector the target system in memory that is registered under its name.
 type fakeTargets struct {
-	mu       sync.Mutex
-	fakes    map[string]*provisioningtest.Fake
-	ledgers  map[string]*provisioning.Ledger
-	revision atomic.Int64
+	mu      sync.Mutex
+	fakes   map[string]*provisioningtest.Fake
+	ledgers map[string]*provisioning.Ledger
+	// executors carry out whole tasks, by the Connector's name.
+	executors map[string]provisioning.Executor
+	revision  atomic.Int64
 }
 
 func (f *fakeTargets) Engine(_ context.Context, c *accessv1alpha1.Connector) (*provisioning.Engine, error) {
@@ -52,6 +54,9 @@ func (f *fakeTargets) Engine(_ context.Context, c *accessv1alpha1.Connector) (*p
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if e := f.executors[c.Name]; e != nil {
+		return &provisioning.Engine{Executor: e}, nil
+	}
 	if f.fakes[c.Name] == nil {
 		return nil, provisioning.Unavailable(accessv1alpha1.ReasonInvalidConfiguration, errors.New("no such target"))
 	}

@@ -326,8 +326,10 @@ type OAuth2Authentication struct {
 }
 
 // ConnectorSpec says which tasks a Connector serves, and how one application's access is provisioned.
-// +kubebuilder:validation:ExactlyOneOf=scim;kubernetes;http;job;webhook;manual
+// +kubebuilder:validation:ExactlyOneOf=scim;postgresql;mysql;kubernetes;http;job;webhook;manual
 // +kubebuilder:validation:XValidation:rule="has(self.manual) || has(self.job) || has(self.webhook) || has(self.permissionLevels)",fieldPath=".permissionLevels",message="must say what the permission levels mean in the target system: without it nothing can be granted or removed"
+// +kubebuilder:validation:XValidation:rule="!(has(self.postgresql) || has(self.mysql)) || !has(self.lifecycle) || !has(self.lifecycle.onRemove) || self.lifecycle.onRemove != 'DeleteAccount'",fieldPath=".lifecycle.onRemove",message="must not be DeleteAccount: accounts of databases own things, and are locked instead: DeactivateAccount"
+// +kubebuilder:validation:XValidation:rule="!has(self.kubernetes) || !has(self.lifecycle) || !has(self.lifecycle.onRemove) || self.lifecycle.onRemove == 'RemoveEntitlements'",fieldPath=".lifecycle.onRemove",message="must be RemoveEntitlements: Kubernetes has no accounts"
 type ConnectorSpec struct {
 	// suspend stops provisioning: tasks that are routed here wait. Default: false.
 	// +optional
@@ -388,6 +390,14 @@ type ConnectorSpec struct {
 	// scim provisions by SCIM 2.0.
 	// +optional
 	SCIM *SCIMBackend `json:"scim,omitempty"`
+
+	// postgresql provisions the membership of roles in a PostgreSQL server.
+	// +optional
+	PostgreSQL *PostgreSQLBackend `json:"postgresql,omitempty"`
+
+	// mysql provisions the membership of roles in a MariaDB or MySQL server.
+	// +optional
+	MySQL *MySQLBackend `json:"mysql,omitempty"`
 
 	// kubernetes provisions RoleBindings and ClusterRoleBindings.
 	// +optional

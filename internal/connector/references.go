@@ -85,8 +85,8 @@ func walk(v reflect.Value, visit func(any)) {
 		}
 	case reflect.Struct:
 		visit(v.Interface())
-		for i := range v.NumField() {
-			walk(v.Field(i), visit)
+		for _, field := range v.Fields() {
+			walk(field, visit)
 		}
 	default:
 	}

@@ -78,6 +78,9 @@ type Membership struct {
 	Others []string
 	// OthersKnown says whether Others is the complete list. Where it is false nothing can be said about other holders.
 	OthersKnown bool
+	// Inherited names what else gives the subject the entitlement, for example a role that is itself a member, where the
+	// target system shows that. Presence does not count it. A removal that leaves some that is not mapped is not done.
+	Inherited []string
 }
 
 // Access is what was seen of a subject: the account and the entitlements that were asked about.

@@ -106,7 +106,7 @@ func (e *Engine) Provision(ctx context.Context, s Subject, g Goal, intend Intend
 	done := Outcome{InEffect: inEffect(seen)}
 	plan, err := Plan(g, seen)
 	if err != nil || len(plan) == 0 {
-		return done, err
+		return done, cmpErr(err, stillHeld(g, seen))
 	}
 	all := flatten(plan)
 	if err := intend(ctx, Intent{Changes: all, InEffect: inEffect(seen)}); err != nil {
@@ -120,7 +120,25 @@ func (e *Engine) Provision(ctx context.Context, s Subject, g Goal, intend Intend
 		}
 		next += len(step)
 	}
-	return done, nil
+	return done, stillHeld(g, seen)
+}
+
+// stillHeld is the error of a removal after which the subject has the access by another way, which the connector does
+// not map and so may not touch. By a mapped one it is meant: that is another level.
+func stillHeld(g Goal, seen Access) error {
+	if g.Kind != Remove || seen.Account == AccountAbsent {
+		return nil
+	}
+	mapped := g.mapped()
+	for _, e := range g.Asked() {
+		for _, by := range seen.Entitlements[e].Inherited {
+			if !slices.Contains(mapped, by) {
+				return Permanent(ReasonInherited, fmt.Errorf(
+					"the subject still has %q through %q, which this connector does not map and leaves alone: remove it by hand", e, by))
+			}
+		}
+	}
+	return nil
 }
 
 // take applies one step and verifies it. What counts is what is seen afterwards, also after an error: a request that

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -239,5 +240,97 @@ func TestPlanChangesNothing(t *testing.T) {
 	changes, err := (&provisioning.Engine{Backend: f}).Plan(t.Context(), ann, grant())
 	if err != nil || len(changes) != 2 || len(f.Changes()) > 0 {
 		t.Errorf("%v, %v, changed %v", changes, err, f.Changes())
+	}
+}
+
+// inheriting is a target in which the subject has an entitlement by other ways too.
+type inheriting struct {
+	*provisioningtest.Fake
+	by []string
+}
+
+func (f inheriting) Observe(ctx context.Context, s provisioning.Subject, entitlements []string) (provisioning.Access, error) {
+	seen, err := f.Fake.Observe(ctx, s, entitlements)
+	for e, m := range seen.Entitlements {
+		m.Inherited = f.by
+		seen.Entitlements[e] = m
+	}
+	return seen, err
+}
+
+func TestARemovalThatLeavesInheritedAccessIsNotDone(t *testing.T) {
+	tests := map[string]struct {
+		by      []string
+		kind    provisioning.Kind
+		account string
+		want    string
+	}{
+		"by what is not mapped":        {by: []string{"admins"}, kind: provisioning.Remove, account: "ann", want: "permanent"},
+		"by a mapped one":              {by: []string{"own"}, kind: provisioning.Remove, account: "ann", want: "ok"},
+		"by nothing":                   {kind: provisioning.Remove, account: "ann", want: "ok"},
+		"a grant does not mind":        {by: []string{"admins"}, kind: provisioning.Grant, account: "ann", want: "ok"},
+		"nobody has nothing":           {by: []string{"admins"}, kind: provisioning.Remove, account: "nobody", want: "ok"},
+		"one of two is not mapped":     {by: []string{"own", "admins"}, kind: provisioning.Remove, account: "ann", want: "permanent"},
+		"a change of level is no loss": {by: []string{"admins"}, kind: provisioning.ChangeLevel, account: "ann", want: "ok"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := provisioning.Engine{Backend: inheriting{target(), tc.by}}
+			g := grant()
+			g.Kind = tc.kind
+			// What was removed before is no more done than what is removed now.
+			for range 2 {
+				_, err := e.Provision(t.Context(), provisioning.Subject{ID: tc.account}, g, record)
+				if provisioning.Word(err) != tc.want {
+					t.Errorf("%v, want %s", err, tc.want)
+				}
+			}
+		})
+	}
+}
+
+// executor is an Executor that answers what it is told to.
+type executor struct {
+	err  error
+	said string
+}
+
+func (executor) Check(context.Context) error { return errors.New("checked") }
+func (e executor) Execute(context.Context, provisioning.Task) (string, error) {
+	return e.said, e.err
+}
+
+func TestExecute(t *testing.T) {
+	wrong := provisioning.Permanent(provisioning.ReasonTaskFailed, errors.New("no such door"))
+	for name, tc := range map[string]struct {
+		executor executor
+		intend   error
+		want     []string
+	}{
+		"success cannot be verified": {executor{said: "done"}, nil, []string{"ExecuteTask  Unverifiable"}},
+		"a failure":                  {executor{err: wrong}, nil, []string{"ExecuteTask  Planned"}},
+		"a plan that is not recorded is not carried out": {executor{said: "done"}, errors.New("no"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var called []string
+			e := provisioning.Engine{Executor: tc.executor, Called: func(operation string, _ time.Duration, _ error) { called = append(called, operation) }}
+			out, err := e.Execute(t.Context(), provisioning.Task{ID: "1"}, func(context.Context, provisioning.Intent) error { return tc.intend })
+			if diff := cmp.Diff(tc.want, states(out)); diff != "" {
+				t.Error(diff)
+			}
+			if (err != nil) != (tc.executor.err != nil || tc.intend != nil) || (tc.intend != nil) != (len(called) == 0) {
+				t.Errorf("%v, called %v", err, called)
+			}
+			if err == nil && out.Message != "done" {
+				t.Errorf("message %q", out.Message)
+			}
+		})
+	}
+	e := provisioning.Engine{Executor: executor{}}
+	if err := e.Check(t.Context()); err == nil || err.Error() != "checked" {
+		t.Error(err)
+	}
+	if plan, err := e.Plan(t.Context(), ann, grant()); err != nil || len(plan) != 1 || plan[0].Action != provisioning.ExecuteTask {
+		t.Error(plan, err)
 	}
 }

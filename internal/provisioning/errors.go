@@ -27,6 +27,8 @@ const (
 	ReasonOthersVanished = "OthersVanished"
 	// ReasonInvalidConfiguration means that the connector says something that cannot work for this task.
 	ReasonInvalidConfiguration = "InvalidConfiguration"
+	// ReasonInherited means that a subject still has by another way what was taken away.
+	ReasonInherited = "Inherited"
 	// ReasonNotSupported means that the backend cannot do what is asked.
 	ReasonNotSupported = "NotSupported"
 )

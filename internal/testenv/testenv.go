@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -118,4 +120,45 @@ func (e *Env) Namespace(tb testing.TB) string {
 func root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Eventually repeats check until it returns nil, for a minute at most.
+func (*Env) Eventually(tb testing.TB, check func() error) {
+	tb.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatal("never came true: ", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// MayNow returns nil once the authorizer lets a service account do all that a rule says.
+func (e *Env) MayNow(tb testing.TB, namespace, serviceAccount string, rule rbacv1.PolicyRule) error {
+	tb.Helper()
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				attributes := &authorizationv1.ResourceAttributes{Namespace: namespace, Group: group, Resource: resource, Verb: verb}
+				if len(rule.ResourceNames) > 0 {
+					attributes.Name = rule.ResourceNames[0]
+				}
+				review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+					User: "system:serviceaccount:" + namespace + ":" + serviceAccount, ResourceAttributes: attributes,
+				}}
+				if err := e.Client(tb).Create(tb.Context(), review); err != nil {
+					return err
+				}
+				if !review.Status.Allowed {
+					return fmt.Errorf("%s may not %s %s", serviceAccount, verb, resource)
+				}
+			}
+		}
+	}
+	return nil
 }

@@ -197,7 +197,9 @@ func (c *jobCluster) runPod(ctx context.Context, p *corev1.Pod) {
 
 const podTemplate = `{"spec": {"containers": [{"name": "change", "image": "example.com/change:1", "command": ["/change"]}]}}`
 
-func (c *jobCluster) Executor(tb testing.TB) provisioning.Executor { return c.executor(tb, c.proxy.URL) }
+func (c *jobCluster) Executor(tb testing.TB) provisioning.Executor {
+	return c.executor(tb, c.proxy.URL)
+}
 
 func (c *jobCluster) executor(tb testing.TB, url string) provisioning.Executor {
 	tb.Helper()

@@ -134,6 +134,10 @@ func (c *cluster) Traits() provisioningtest.Traits {
 			provisioningtest.Busy, provisioningtest.BusyForSeconds, provisioningtest.Fail, provisioningtest.FailAfter,
 			provisioningtest.Refuse, provisioningtest.Swallow, provisioningtest.Hang,
 		},
+		Inherit: func(tb testing.TB, subject, entitlement string) string {
+			must(tb, c.bind(tb.Context(), metav1.ObjectMeta{Name: "by-hand"}, entitlement, subject))
+			return "by-hand"
+		},
 		Secrets:     func() []string { return c.secrets },
 		WrongSecret: func(tb testing.TB) provisioning.Backend { return c.backend(tb, c.proxy.URL, "wrong") },
 		Nowhere:     func(tb testing.TB) provisioning.Backend { return c.backend(tb, "http://127.0.0.1:1", "x") },
@@ -277,8 +281,8 @@ func TestKubernetesLeavesForeignBindings(t *testing.T) {
 	intend := func(context.Context, provisioning.Intent) error { return nil }
 
 	out, err := e.Provision(t.Context(), provisioning.Subject{ID: ann}, goal(provisioning.Grant), intend)
-	if err != nil || len(out.Results) != 0 {
-		t.Errorf("a grant of what another binding gives: %v %v", out.Results, err)
+	if err != nil || len(out.Results) != 1 {
+		t.Errorf("a grant of what another binding gives too: %v %v", out.Results, err)
 	}
 	_, err = e.Provision(t.Context(), provisioning.Subject{ID: ann}, goal(provisioning.Remove), intend)
 	if provisioning.Word(err) != "permanent" || !strings.Contains(err.Error(), "team-a/by-hand") {

@@ -53,6 +53,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ConnectorStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ConnectorTaskCounts"):
 		return &apiv1alpha1.ConnectorTaskCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DatabaseAccounts"):
+		return &apiv1alpha1.DatabaseAccountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DatabaseTLS"):
+		return &apiv1alpha1.DatabaseTLSApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GitHubAppAuthentication"):
 		return &apiv1alpha1.GitHubAppAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HeaderAuthentication"):
@@ -93,12 +97,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.KubernetesBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManualBackend"):
 		return &apiv1alpha1.ManualBackendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MySQLBackend"):
+		return &apiv1alpha1.MySQLBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NamedObject"):
 		return &apiv1alpha1.NamedObjectApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OAuth2Authentication"):
 		return &apiv1alpha1.OAuth2AuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PermissionLevelMapping"):
 		return &apiv1alpha1.PermissionLevelMappingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PostgreSQLBackend"):
+		return &apiv1alpha1.PostgreSQLBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RSAVerification"):
 		return &apiv1alpha1.RSAVerificationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SCIMBackend"):

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -74,9 +75,7 @@ func (e *Executor) job(task provisioning.Task) *batchv1.Job {
 	if template.Labels == nil {
 		template.Labels = map[string]string{}
 	}
-	for k, v := range labels {
-		template.Labels[k] = v
-	}
+	maps.Copy(template.Labels, labels)
 	template.Spec.ServiceAccountName = e.options.ServiceAccountName
 	template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{
 		Secret: &corev1.SecretVolumeSource{SecretName: name, Items: []corev1.KeyToPath{{Key: eventFile, Path: eventFile}}},

@@ -73,8 +73,10 @@ func (b *Backend) Observe(ctx context.Context, s provisioning.Subject, entitleme
 		for _, binding := range bindings {
 			for _, other := range binding.Subjects {
 				switch {
-				case b.is(other, s.ID):
+				case b.is(other, s.ID) && made(&binding):
 					m.Presence = provisioning.Present
+				case b.is(other, s.ID):
+					m.Inherited = append(m.Inherited, r.bindingKind()+" "+name(&binding))
 				case other.Kind == b.subjectKind:
 					m.Others = append(m.Others, other.Name)
 				}
@@ -136,28 +138,19 @@ func (b *Backend) add(ctx context.Context, subject string, r role) error {
 	return b.api.update(ctx, r, there)
 }
 
-// remove takes the subject's binding away, and looks whether another gives the same.
+// remove takes the subject out of every binding that the operator made. Others are Observe's to tell.
 func (b *Backend) remove(ctx context.Context, subject string, r role) error {
 	bindings, err := b.api.list(ctx, r)
 	if err != nil {
 		return err
 	}
-	var foreign []string
 	for _, binding := range bindings {
-		if !b.names(binding, subject) {
-			continue
-		}
-		if !made(&binding) {
-			foreign = append(foreign, name(&binding))
+		if !made(&binding) || !b.names(binding, subject) {
 			continue
 		}
 		if err := b.withdraw(ctx, r, &binding, subject); err != nil {
 			return err
 		}
-	}
-	if len(foreign) > 0 {
-		return provisioning.Permanent(provisioning.ReasonRefused,
-			fmt.Errorf("the subject still has the role by the %s %q, which the operator did not make and will not change: remove it by hand", r.bindingKind(), foreign))
 	}
 	return nil
 }

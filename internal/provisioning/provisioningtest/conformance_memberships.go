@@ -6,6 +6,7 @@ package provisioningtest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"getcakewalk.io/access-operator/internal/provisioning"
@@ -15,12 +16,13 @@ import (
 const crowd = 2000
 
 // memberships are the cases about who holds what.
-func (*suite) memberships() []conformance {
+func (s *suite) memberships() []conformance {
 	return []conformance{
 		{name: "grant, again, remove, again, and remove what was never granted", run: grantAndRemove},
 		{name: "a level is changed up and down", run: changeLevel},
 		{name: "a removal without a level takes every mapped entitlement", run: removeAll},
 		{name: "the last member goes and comes back", run: lastMember},
+		{name: "access that is inherited is told from access that is held", unless: when(s.traits.Inherit != nil, "nothing is inherited, or it is not seen"), run: inherited},
 		{name: "eight grants at once to one entitlement", run: grantsAtOnce},
 	}
 }
@@ -92,6 +94,24 @@ func otherMembers(c *scene) {
 	c.does(e, last, only(provisioning.Grant, many))
 	c.does(e, last, only(provisioning.Remove, many), provisioning.RemoveEntitlement)
 	c.holders(many, all[:crowd-1]...)
+}
+
+func inherited(c *scene) {
+	e := c.engine()
+	through := c.traits.Inherit(c, c.ann, c.editors)
+	c.does(e, c.ann, c.goal(provisioning.Grant, editor), provisioning.AddEntitlement)
+	for range 2 {
+		err := c.refuses(e, c.ann, c.goal(provisioning.Remove, editor), provisioning.ReasonInherited)
+		if err == nil || !strings.Contains(err.Error(), through) {
+			c.Errorf("%v: does not name %q", err, through)
+		}
+	}
+	// Among the mapped entitlements it is another level, and goes with it.
+	both := provisioning.Goal{Kind: provisioning.Remove, Level: provisioning.NoLevel, Levels: [][]string{{c.editors}, {through}}}
+	if c.traits.InheritsByEntitlement {
+		c.does(e, c.ann, both, provisioning.RemoveEntitlement)
+	}
+	c.does(e, c.bob, c.goal(provisioning.Grant, editor))
 }
 
 func grantsAtOnce(c *scene) {

@@ -185,6 +185,7 @@ func (f *Fake) Apply(ctx context.Context, s provisioning.Subject, c provisioning
 		clear(f.groups[c.Entitlement])
 	case provisioning.CreateEntitlement:
 		f.groups[c.Entitlement] = map[string]bool{}
+	case provisioning.ExecuteTask:
 	}
 	f.mu.Unlock()
 	if f.FailAfter != nil {

@@ -50,6 +50,11 @@ type Traits struct {
 	Creates, Deactivates, Deletes bool
 	// Ambiguous makes two accounts for one subject and returns it. Nil where the target system cannot have that.
 	Ambiguous func(tb testing.TB) (subject string)
+	// Inherit gives a subject an entitlement by another way than directly, and returns its name. Nil where the target system
+	// has none, or the backend cannot see it.
+	Inherit func(tb testing.TB, subject, entitlement string) string
+	// InheritsByEntitlement means that what Inherit names is an entitlement itself.
+	InheritsByEntitlement bool
 	// AnyEntitlement means that every entitlement exists, as where a relation is written and not a group joined.
 	AnyEntitlement bool
 

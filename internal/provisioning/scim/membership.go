@@ -79,7 +79,7 @@ func (b *Backend) foundWithMember(ctx context.Context, group, member string) (bo
 // visibility remembers whether the server was ever seen to show memberships. An empty group of a server that shows
 // members looks like any group of a server that does not.
 type visibility struct {
-	mu           sync.Mutex
+	mu          sync.Mutex
 	groupsShown bool
 	looked      time.Time
 	// longest is how many members the longest list had that was seen.

@@ -44,7 +44,7 @@ func sign(secrets []Secret, id string, when time.Time, body []byte) string {
 	all := make([]string, len(secrets))
 	for i, s := range secrets {
 		mac := hmac.New(sha256.New, s.key)
-		fmt.Fprintf(mac, "%s.%d.", id, when.Unix())
+		mac.Write(fmt.Appendf(nil, "%s.%d.", id, when.Unix()))
 		mac.Write(body)
 		all[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	}

@@ -328,12 +328,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: match
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.ConnectorMatch
+    - name: mysql
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.MySQLBackend
     - name: permissionLevels
       type:
         list:
           elementType:
             namedType: io.getcakewalk.access-operator.api.v1alpha1.PermissionLevelMapping
           elementRelationship: atomic
+    - name: postgresql
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.PostgreSQLBackend
     - name: priority
       type:
         scalar: numeric
@@ -389,6 +395,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: waiting
       type:
         scalar: numeric
+- name: io.getcakewalk.access-operator.api.v1alpha1.DatabaseAccounts
+  map:
+    fields:
+    - name: passwordSecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretReference
+- name: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLS
+  map:
+    fields:
+    - name: certificateAuthority
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KeySource
+    - name: mode
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLSMode
+      default: VerifyFull
+- name: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLSMode
+  scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.GitHubAppAuthentication
   map:
     fields:
@@ -877,6 +901,34 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: instructions
       type:
         scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.MySQLBackend
+  map:
+    fields:
+    - name: accountHost
+      type:
+        scalar: string
+    - name: accounts
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.DatabaseAccounts
+      default: {}
+    - name: host
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 3306
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: secretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretReference
+    - name: tls
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLS
+      default: {}
 - name: io.getcakewalk.access-operator.api.v1alpha1.NamedObject
   map:
     fields:
@@ -921,6 +973,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.PostgreSQLBackend
+  map:
+    fields:
+    - name: accounts
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.DatabaseAccounts
+      default: {}
+    - name: database
+      type:
+        scalar: string
+      default: postgres
+    - name: host
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 5432
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: secretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretReference
+    - name: tls
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLS
+      default: {}
 - name: io.getcakewalk.access-operator.api.v1alpha1.RSAVerification
   map:
     fields:

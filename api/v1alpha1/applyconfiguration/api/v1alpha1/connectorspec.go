@@ -33,6 +33,10 @@ type ConnectorSpecApplyConfiguration struct {
 	ProbeIntervalSeconds *int32 `json:"probeIntervalSeconds,omitempty"`
 	// scim provisions by SCIM 2.0.
 	SCIM *SCIMBackendApplyConfiguration `json:"scim,omitempty"`
+	// postgresql provisions the membership of roles in a PostgreSQL server.
+	PostgreSQL *PostgreSQLBackendApplyConfiguration `json:"postgresql,omitempty"`
+	// mysql provisions the membership of roles in a MariaDB or MySQL server.
+	MySQL *MySQLBackendApplyConfiguration `json:"mysql,omitempty"`
 	// kubernetes provisions RoleBindings and ClusterRoleBindings.
 	Kubernetes *KubernetesBackendApplyConfiguration `json:"kubernetes,omitempty"`
 	// http provisions through a REST API that is described here.
@@ -141,6 +145,22 @@ func (b *ConnectorSpecApplyConfiguration) WithProbeIntervalSeconds(value int32) 
 // If called multiple times, the SCIM field is set to the value of the last call.
 func (b *ConnectorSpecApplyConfiguration) WithSCIM(value *SCIMBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
 	b.SCIM = value
+	return b
+}
+
+// WithPostgreSQL sets the PostgreSQL field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PostgreSQL field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithPostgreSQL(value *PostgreSQLBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.PostgreSQL = value
+	return b
+}
+
+// WithMySQL sets the MySQL field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MySQL field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithMySQL(value *MySQLBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.MySQL = value
 	return b
 }
 
