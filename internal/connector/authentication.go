@@ -4,6 +4,8 @@
 package connector
 
 import (
+	"cmp"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 
@@ -42,10 +44,51 @@ func newAuthentication(field string, a accessv1alpha1.HTTPAuthentication, refs *
 			return nil, err
 		}
 		return httpclient.ClientCredentials(a.OAuth2.TokenURL, id, secret, a.OAuth2.Scopes), nil
+	case a.Header != nil:
+		value, err := refs.secret(field+".header.valueSecretRef", a.Header.ValueSecretRef.Name, a.Header.ValueSecretRef.Key)
+		if err != nil {
+			return nil, err
+		}
+		return httpclient.Header(a.Header.Name, a.Header.Prefix, value), nil
+	case a.JWTBearer != nil:
+		return newJWTBearer(field+".jwtBearer", a.JWTBearer, refs)
+	case a.GitHubApp != nil:
+		return newGitHubApp(field+".githubApp", a.GitHubApp, refs)
 	default:
 		return nil, provisioning.Unavailable(accessv1alpha1.ReasonInvalidConfiguration,
-			fmt.Errorf("%s: must have exactly one of bearer, basic and oauth2", field))
+			fmt.Errorf("%s: must have exactly one member", field))
 	}
+}
+
+func newJWTBearer(field string, j *accessv1alpha1.JWTBearerAuthentication, refs *references) (httpclient.Authentication, error) {
+	key, err := privateKey(field+".privateKeySecretRef", string(j.Algorithm), j.PrivateKeySecretRef, refs)
+	if err != nil {
+		return nil, err
+	}
+	return httpclient.JWTBearer(j.TokenURL, httpclient.Assertion{
+		Key: key, KeyID: j.KeyID, Issuer: j.Issuer, Subject: cmp.Or(j.Subject, j.Issuer), Audience: cmp.Or(j.Audience, j.TokenURL), Scopes: j.Scopes,
+	}), nil
+}
+
+func newGitHubApp(field string, g *accessv1alpha1.GitHubAppAuthentication, refs *references) (httpclient.Authentication, error) {
+	key, err := privateKey(field+".privateKeySecretRef", "RS256", g.PrivateKeySecretRef, refs)
+	if err != nil {
+		return nil, err
+	}
+	return httpclient.GitHubApp(g.APIURL, g.InstallationID, httpclient.Assertion{Key: key, Issuer: g.AppID}), nil
+}
+
+// privateKey reads a private key. The error says nothing of what the Secret holds.
+func privateKey(field, algorithm string, ref accessv1alpha1.SecretKeyReference, refs *references) (crypto.Signer, error) {
+	pem, err := refs.secretValue(field, ref.Name, ref.Key)
+	if err != nil {
+		return nil, err
+	}
+	key, err := httpclient.ParseKey(algorithm, []byte(pem))
+	if err != nil {
+		return nil, invalid("%s: key %q of secret %q %w", field, ref.Key, ref.Name, err)
+	}
+	return key, nil
 }
 
 // newRoots returns the certificates that a server's certificate is verified with, nil for those of the system.

@@ -18,7 +18,8 @@ import (
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// Authentication puts credentials on requests: Bearer, Basic or ClientCredentials.
+// Authentication puts credentials on requests: Bearer, Basic, Header, ClientCredentials, JWTBearer
+// or GitHubApp.
 type Authentication interface {
 	authenticate(ctx context.Context, client *http.Client, req *http.Request) error
 	// refused is told that a server answered 401.
@@ -53,16 +54,41 @@ func (b basic) secrets() []string {
 	return []string{b.password, base64.StdEncoding.EncodeToString([]byte(b.username + ":" + b.password))}
 }
 
+// Header sends a header field with a value, after a prefix and a space where there is one.
+func Header(name, prefix, value string) Authentication {
+	sent := value
+	if prefix != "" {
+		sent = prefix + " " + value
+	}
+	return header{name, value, sent}
+}
+
+type header struct{ name, value, sent string }
+
+func (h header) authenticate(_ context.Context, _ *http.Client, req *http.Request) error {
+	req.Header.Set(h.name, h.sent)
+	return nil
+}
+func (h header) refused()          {}
+func (h header) secrets() []string { return []string{h.value} }
+
 // ClientCredentials gets a token by the client credentials grant (RFC 6749 section 4.4) and sends it. A token is kept
 // until it expires or is refused.
 func ClientCredentials(tokenURL, clientID, clientSecret string, scopes []string) Authentication {
-	return &clientCredentials{config: clientcredentials.Config{
-		ClientID: clientID, ClientSecret: clientSecret, TokenURL: tokenURL, Scopes: scopes,
-	}}
+	config := clientcredentials.Config{ClientID: clientID, ClientSecret: clientSecret, TokenURL: tokenURL, Scopes: scopes}
+	return newTokenKeeper(func(ctx context.Context, client *http.Client) (*oauth2.Token, error) {
+		token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
+		if err != nil {
+			return nil, tokenError(err)
+		}
+		return token, nil
+	}, clientSecret)
 }
 
-type clientCredentials struct {
-	config clientcredentials.Config
+// tokenKeeper sends a token, and gets another when it expires or is refused.
+type tokenKeeper struct {
+	get    func(context.Context, *http.Client) (*oauth2.Token, error)
+	hidden []string
 
 	mu    sync.Mutex
 	token *oauth2.Token
@@ -70,36 +96,40 @@ type clientCredentials struct {
 	refusedToken string
 }
 
-func (c *clientCredentials) authenticate(ctx context.Context, client *http.Client, req *http.Request) error {
+func newTokenKeeper(get func(context.Context, *http.Client) (*oauth2.Token, error), hidden ...string) *tokenKeeper {
+	return &tokenKeeper{get: get, hidden: hidden}
+}
+
+func (k *tokenKeeper) authenticate(ctx context.Context, client *http.Client, req *http.Request) error {
 	// Held while a token is got, so that a burst of requests gets one.
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.token.Valid() {
-		token, err := c.config.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.token.Valid() {
+		token, err := k.get(ctx, client)
 		if err != nil {
-			return tokenError(err)
+			return err
 		}
-		c.token = token
+		k.token = token
 	}
-	c.token.SetAuthHeader(req)
+	k.token.SetAuthHeader(req)
 	return nil
 }
 
-func (c *clientCredentials) refused() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.token != nil {
-		c.refusedToken = c.token.AccessToken
+func (k *tokenKeeper) refused() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.token != nil {
+		k.refusedToken = k.token.AccessToken
 	}
-	c.token = nil
+	k.token = nil
 }
 
-func (c *clientCredentials) secrets() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := []string{c.config.ClientSecret, c.refusedToken}
-	if c.token != nil {
-		all = append(all, c.token.AccessToken)
+func (k *tokenKeeper) secrets() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := append([]string{k.refusedToken}, k.hidden...)
+	if k.token != nil {
+		all = append(all, k.token.AccessToken)
 	}
 	return all
 }
