@@ -232,3 +232,16 @@ func openFGA(tb testing.TB) string {
 	}
 	return binary
 }
+
+// decode reads an answer in JSON, which must be a success.
+func decode(tb testing.TB, res *http.Response, into any) {
+	tb.Helper()
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		tb.Fatalf("%d %v %s", res.StatusCode, err, text)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -49,7 +49,7 @@ func (b *Backend) find(ctx context.Context, l *lookup, v variables, needID bool)
 			known[f.id] = true
 			all = append(all, f)
 		}
-		more, err := page.next(ctx, a, seen, len(items))
+		more, err := page.next(ctx, a, seen, items)
 		if err != nil || !more {
 			return all, false, err
 		}

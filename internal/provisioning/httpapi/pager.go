@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,9 @@ type pager struct {
 	// address is the next page's address, empty for the request's own.
 	address string
 	cursor  string
-	last    []byte
+	// tail is the last item of the page before, with which a page by items must begin, and body the whole of it.
+	tail any
+	body []byte
 }
 
 func newPager(b *Backend, l *lookup) *pager {
@@ -46,7 +49,8 @@ func (p *pager) query() url.Values {
 	if n := p.pages.Page; n != nil {
 		number := n.First + p.count
 		if n.ByItems {
-			number = n.First + p.items
+			// One item is read twice: where it has moved, the list has changed, and somebody may be missed.
+			number = n.First + max(p.items-1, 0)
 		}
 		q.Set(n.Parameter, strconv.Itoa(number))
 		if n.SizeParameter != "" {
@@ -57,13 +61,27 @@ func (p *pager) query() url.Values {
 }
 
 // next tells whether there is another page, and goes to it.
-func (p *pager) next(ctx context.Context, a *reply, seen variables, items int) (bool, error) {
-	p.count++
-	p.items += items
+func (p *pager) next(ctx context.Context, a *reply, seen variables, items []any) (bool, error) {
 	if p.pages == nil {
 		return false, nil
 	}
-	more, err := p.forward(ctx, a, seen, items)
+	if n := p.pages.Page; n != nil && p.count > 0 {
+		if n.ByItems {
+			if len(items) == 0 || !reflect.DeepEqual(items[0], p.tail) {
+				return false, p.changed()
+			}
+			items = items[1:]
+		} else if len(items) > 0 && bytes.Equal(p.body, a.Body) {
+			return false, p.changed()
+		}
+	}
+	p.count++
+	p.items += len(items)
+	if len(items) > 0 {
+		p.tail = items[len(items)-1]
+	}
+	p.body = a.Body
+	more, err := p.forward(ctx, a, seen, len(items))
 	if err != nil || !more {
 		return false, err
 	}
@@ -71,12 +89,12 @@ func (p *pager) next(ctx context.Context, a *reply, seen variables, items int) (
 		return false, provisioning.Permanent(provisioning.ReasonRefused,
 			fmt.Errorf("the list of http.%s has more than %d pages: it cannot be told who is not in it. Let the API filter, or raise pagination.maxPages", p.name, p.pages.MaxPages))
 	}
-	if p.last != nil && bytes.Equal(p.last, a.Body) && items > 0 {
-		return false, provisioning.Permanent(provisioning.ReasonRefused,
-			fmt.Errorf("the server answers every page of http.%s alike: is pagination as the API has it?", p.name))
-	}
-	p.last = a.Body
 	return true, nil
+}
+
+// changed is the error of pages that do not fit together.
+func (p *pager) changed() error {
+	return provisioning.Retryable(fmt.Errorf("the list of http.%s changed while it was read, or the API does not page as `pagination` says", p.name))
 }
 
 func (p *pager) forward(ctx context.Context, a *reply, seen variables, items int) (bool, error) {
