@@ -59,7 +59,7 @@ func Compile(env *cel.Env, text string, kinds ...*cel.Type) (*Program, error) {
 		}
 		return nil, errors.New(strings.Join(all, "; "))
 	}
-	if !slices.ContainsFunc(kinds, checked.OutputType().IsExactType) {
+	if !slices.ContainsFunc(kinds, func(k *cel.Type) bool { return yields(k, checked.OutputType()) }) {
 		return nil, fmt.Errorf("line 1, column 1: must yield %s, not %s", kinds[0], checked.OutputType())
 	}
 	program, err := env.Program(checked, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(100))
@@ -73,6 +73,11 @@ func Compile(env *cel.Env, text string, kinds ...*cel.Type) (*Program, error) {
 		}
 	}))
 	return p, nil
+}
+
+// yields tells whether a type is one that is wanted; of a list the elements may have any type that fits.
+func yields(wanted, got *cel.Type) bool {
+	return wanted.IsExactType(got) || wanted.Kind() == cel.ListKind && wanted.IsAssignableType(got)
 }
 
 // Uses tells whether the expression reads a variable.

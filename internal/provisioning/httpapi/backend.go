@@ -45,7 +45,7 @@ func (b *Backend) Check(ctx context.Context) error {
 	what := b.check.judge(ctx, a, seen)
 	err = b.failure(ctx, b.check, a, seen, what, false)
 	if what == notFound || what == refused {
-		return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("is the base URL right? %w", err))
+		return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, fmt.Errorf("is the base URL right? %s", err.Error()))
 	}
 	return err
 }
