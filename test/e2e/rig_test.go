@@ -76,6 +76,8 @@ type rig struct {
 	receiver string
 	health   string
 	manager  *exec.Cmd
+	// log is the log of the manager that was started last. It may be read when that has ended.
+	log *bytes.Buffer
 	// ended is closed when the manager has ended.
 	ended chan struct{}
 }
@@ -162,9 +164,9 @@ func (r *rig) startSCIM(args ...string) (address, tokenFile string) {
 func (r *rig) start() {
 	r.t.Helper()
 	cmd := exec.Command(filepath.Join(programs, "manager"), "--kubeconfig", r.config,
-		"--receiver-bind-address", r.receiver, "--metrics-bind-address", "0", "--health-probe-bind-address", r.health)
-	var log bytes.Buffer
-	cmd.Stderr = &log
+		"--receiver-bind-address", r.receiver, "--metrics-bind-address", "0", "--zap-log-level", "debug", "--health-probe-bind-address", r.health)
+	log := &bytes.Buffer{}
+	cmd.Stderr, r.log = log, log
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -65,6 +65,10 @@ func New(o Options) (*Backend, error) {
 	config.Host, config.Port, config.Database = o.Host, o.Port, o.Database
 	config.User, config.Password, config.TLSConfig = o.Username, o.Password, o.TLS
 	config.Fallbacks = nil
+	if o.TLS == nil {
+		// Who answers in the server's place must not be told the password for the asking.
+		config.RequireAuth = "!password"
+	}
 	config.ConnectTimeout = o.Timeout
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.RuntimeParams = map[string]string{
