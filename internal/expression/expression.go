@@ -60,7 +60,7 @@ func Compile(env *cel.Env, text string, kinds ...*cel.Type) (*Program, error) {
 		return nil, errors.New(strings.Join(all, "; "))
 	}
 	if !slices.ContainsFunc(kinds, func(k *cel.Type) bool { return yields(k, checked.OutputType()) }) {
-		return nil, fmt.Errorf("line 1, column 1: must yield %s, not %s", kinds[0], checked.OutputType())
+		return nil, fmt.Errorf("line 1, column 1: must yield a %s, not %s", kinds[0], checked.OutputType())
 	}
 	program, err := env.Program(checked, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(100))
 	if err != nil {

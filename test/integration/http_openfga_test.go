@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -78,7 +79,7 @@ func TestOpenFGANamesWhatItsModelDoesNotHave(t *testing.T) {
 	e := &provisioning.Engine{Backend: f.Backend(t)}
 	for _, missing := range []string{"folder:x#viewer", "document:x#owner"} {
 		_, err := e.Plan(t.Context(), provisioning.Subject{ID: "user:ann"}, provisioning.Goal{Kind: provisioning.Grant, Levels: [][]string{{missing}}})
-		if wrong, ok := err.(*provisioning.PermanentError); !ok || wrong.Reason != provisioning.ReasonEntitlementNotFound || !strings.Contains(err.Error(), missing) {
+		if wrong, ok := errors.AsType[*provisioning.PermanentError](err); !ok || wrong.Reason != provisioning.ReasonEntitlementNotFound || !strings.Contains(err.Error(), missing) {
 			t.Errorf("%s: %v", missing, err)
 		}
 	}

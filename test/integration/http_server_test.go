@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -183,13 +184,13 @@ func startRabbitMQ(tb testing.TB, user, password string) string {
 	startChild(tb, epmd)
 	cmd := exec.Command(server)
 	cmd.Dir = dir
-	cmd.Env = append(env,
-		"RABBITMQ_NODENAME=r"+port+"@localhost", "RABBITMQ_DIST_PORT="+distPort,
-		"RABBITMQ_CONFIG_FILE="+strings.TrimSuffix(config, ".conf"), "RABBITMQ_ENABLED_PLUGINS_FILE="+plugins,
-		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
-		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "none"),
+	cmd.Env = slices.Concat(env, []string{
+		"RABBITMQ_NODENAME=r" + port + "@localhost", "RABBITMQ_DIST_PORT=" + distPort,
+		"RABBITMQ_CONFIG_FILE=" + strings.TrimSuffix(config, ".conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + plugins,
+		"RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"),
+		"RABBITMQ_PID_FILE=" + filepath.Join(dir, "pid"), "RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "none"),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
-	)
+	})
 	startChild(tb, cmd).ready("http://" + address + "/api/whoami")
 	return "http://" + address
 }

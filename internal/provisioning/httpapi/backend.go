@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"getcakewalk.io/access-operator/internal/expression"
 	"getcakewalk.io/access-operator/internal/httpclient"
@@ -81,7 +82,7 @@ func (b *Backend) Apply(ctx context.Context, s provisioning.Subject, c provision
 		return provisioning.Permanent(provisioning.ReasonNotSupported, fmt.Errorf("the connector does not say how: http.operations has no request for %s", c.Action))
 	}
 	for i := range requests {
-		if b.uses(&requests[i], varHolders) {
+		if requests[i].uses(varHolders) {
 			select {
 			case b.turn <- struct{}{}:
 				defer func() { <-b.turn }()
@@ -163,18 +164,9 @@ func (b *Backend) prepare(ctx context.Context, s provisioning.Subject, c provisi
 }
 
 // uses tells whether a request reads a variable.
-func (b *Backend) uses(r *request, variable string) bool {
-	programs := []*expression.Program{r.when, r.body}
-	for _, p := range r.path.parts {
-		programs = append(programs, p.program)
-	}
-	for _, n := range append(r.query, r.headers...) {
-		programs = append(programs, n.program)
-	}
-	for _, p := range programs {
-		if p != nil && p.Uses(variable) {
-			return true
-		}
-	}
-	return false
+func (r *request) uses(variable string) bool {
+	reads := func(p *expression.Program) bool { return p != nil && p.Uses(variable) }
+	return reads(r.when) || reads(r.body) ||
+		slices.ContainsFunc(r.path.parts, func(p part) bool { return reads(p.program) }) ||
+		slices.ContainsFunc(slices.Concat(r.query, r.headers), func(n named) bool { return reads(n.program) })
 }

@@ -167,7 +167,7 @@ func New(o Options) (*Backend, error) {
 		c.fail("operations.observe.account.active: must be given where accounts are activated or deactivated: else it is not seen")
 	}
 	for _, r := range append(b.changes[provisioning.AddEntitlement], b.changes[provisioning.RemoveEntitlement]...) {
-		if b.uses(&r, varHolders) && see.Holders == nil {
+		if r.uses(varHolders) && see.Holders == nil {
 			c.fail("%s: uses `holders`, for which operations.observe.holders must be given", r.name)
 		}
 	}

@@ -250,7 +250,7 @@ func TestNewNamesMistakes(t *testing.T) {
 		"a misspelt member":  {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users/{subject.ident}" }, "operations.observe.account.path: line 1, column 1: undeclared reference to 'subject'"},
 		"what is known here": {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users/{user.id}" }, "known here are cursor, request, subject.attributes, subject.id"},
 		"a second line":      {func(o *httpapi.Operations) { o.Observe.Holders.Items = "response.body\n  .filter(i, i.x ==)" }, "operations.observe.holders.items: line 2, column"},
-		"a wrong type":       {func(o *httpapi.Operations) { o.AddEntitlement[0].When = "user.id" }, "operations.addEntitlement[0].when: line 1, column 1: must yield bool, not string"},
+		"a wrong type":       {func(o *httpapi.Operations) { o.AddEntitlement[0].When = "user.id" }, "operations.addEntitlement[0].when: line 1, column 1: must yield a bool, not string"},
 		"a request's member": {func(o *httpapi.Operations) { o.AddEntitlement[0].Body = "{'by': request.requestedBy.mail}" }, "undefined field 'mail'"},
 		"an open brace":      {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users/{subject.id" }, "column 8: a brace without its other"},
 		"a closing brace":    {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users/x}" }, "a brace without its other"},

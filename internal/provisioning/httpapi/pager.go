@@ -100,13 +100,13 @@ func (p *pager) changed() error {
 func (p *pager) forward(ctx context.Context, a *reply, seen variables, items int) (bool, error) {
 	switch {
 	case p.pages.Link:
-		return p.follow(a, nextLink(a.Header))
+		return p.follow(nextLink(a.Header))
 	case p.pages.nextURL != nil:
 		address, err := p.pages.nextURL.Text(ctx, seen)
 		if err != nil {
 			return false, unreadable(p.name+".pagination.nextURL", err)
 		}
-		return p.follow(a, address)
+		return p.follow(address)
 	case p.pages.cursor != nil:
 		cursor, err := p.pages.cursor.Text(ctx, seen)
 		if err != nil {
@@ -123,7 +123,7 @@ func (p *pager) forward(ctx context.Context, a *reply, seen variables, items int
 }
 
 // follow goes to an address, which must stay below the base URL: credentials must not travel elsewhere.
-func (p *pager) follow(a *reply, address string) (bool, error) {
+func (p *pager) follow(address string) (bool, error) {
 	if address == "" {
 		return false, nil
 	}
@@ -153,10 +153,7 @@ func nextLink(h http.Header) string {
 			if !ok {
 				break
 			}
-			own := parameters
-			if i := strings.Index(parameters, "<"); i >= 0 {
-				own = parameters[:i]
-			}
+			own, _, _ := strings.Cut(parameters, "<")
 			for parameter := range strings.SplitSeq(own, ";") {
 				name, value, _ := strings.Cut(strings.TrimSpace(strings.TrimRight(strings.TrimSpace(parameter), ",")), "=")
 				if strings.EqualFold(strings.TrimSpace(name), "rel") && containsWord(strings.Trim(strings.TrimSpace(value), `"`), "next") {

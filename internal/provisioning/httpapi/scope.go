@@ -116,7 +116,7 @@ func (c *compiler) optional(field, text string, s scope, kinds ...*cel.Type) *ex
 
 // all compiles expressions by name.
 func (c *compiler) all(field string, texts map[string]string, s scope) []named {
-	var programs []named
+	programs := make([]named, 0, len(texts))
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		programs = append(programs, named{name, c.compile(field+"["+name+"]", texts[name], s, cel.StringType, cel.DynType)})
 	}

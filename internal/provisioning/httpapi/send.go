@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -25,9 +26,7 @@ type variables map[string]any
 
 func (v variables) with(name string, value any) variables {
 	more := make(variables, len(v)+1)
-	for k, x := range v {
-		more[k] = x
-	}
+	maps.Copy(more, v)
 	more[name] = value
 	return more
 }
@@ -91,9 +90,7 @@ func (b *Backend) address(ctx context.Context, r *request, v variables, extra ur
 			query.Set(q.name, value)
 		}
 	}
-	for name, values := range extra {
-		query[name] = values
-	}
+	maps.Copy(query, extra)
 	address := strings.TrimSuffix(b.base, "/") + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
