@@ -78,6 +78,8 @@ type Membership struct {
 	Others []string
 	// OthersKnown says whether Others is the complete list. Where it is false nothing can be said about other holders.
 	OthersKnown bool
+	// Self is the subject's id among the holders, where that is another than the account's. Empty: the account's.
+	Self string
 	// Inherited names what else gives the subject the entitlement, for example a role that is itself a member, where the
 	// target system shows that. Presence does not count it. A removal that leaves some that is not mapped is not done.
 	Inherited []string

@@ -150,7 +150,7 @@ func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before 
 		if interrupted(ctx) {
 			return before, ctx.Err()
 		}
-		e.noteRemoval(c, before.AccountID)
+		e.noteRemoval(c, idIn(before, c.Entitlement))
 		applyErr = e.call(string(c.Action), func() error { return e.Backend.Apply(ctx, s, c) })
 		if applyErr != nil {
 			break
@@ -200,6 +200,14 @@ func cmpErr(first, second error) error {
 		return first
 	}
 	return second
+}
+
+// idIn is the subject's id among the holders of an entitlement, or the account's where none is meant.
+func idIn(seen Access, entitlement string) string {
+	if self := seen.Entitlements[entitlement].Self; self != "" {
+		return self
+	}
+	return seen.AccountID
 }
 
 // noteRemoval tells the ledger before the change is sent: another task may look between the change and its answer.

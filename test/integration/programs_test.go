@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
 // program finds a program, which must be there: a server that is not tested fails the tests.
@@ -125,3 +127,6 @@ func freePort(tb testing.TB) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+// record is the record of plans that nobody keeps.
+func record(context.Context, provisioning.Intent) error { return nil }
