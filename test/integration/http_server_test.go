@@ -210,7 +210,7 @@ func startOpenFGA(tb testing.TB, address, grpc, database, key string) *child {
 	return c
 }
 
-// openFGA builds OpenFGA once, into bin/integration.
+// openFGA builds OpenFGA once, into bin/integration, unless OPENFGA names a binary.
 func openFGA(tb testing.TB) string {
 	tb.Helper()
 	if given := os.Getenv("OPENFGA"); given != "" {
@@ -226,7 +226,7 @@ func openFGA(tb testing.TB) string {
 		return binary
 	}
 	cmd := exec.CommandContext(tb.Context(), "go", "install", "github.com/openfga/openfga/cmd/openfga@"+version)
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	cmd.Dir = tb.TempDir()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("building OpenFGA, which these tests need: %v\n%s", err, out)

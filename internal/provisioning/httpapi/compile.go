@@ -152,6 +152,9 @@ func New(o Options) (*Backend, error) {
 			provisioning.RemoveEntitlement: c.requests("operations.removeEntitlement", ops.RemoveEntitlement, grantScope),
 		},
 	}
+	if ops.Check != nil && ops.Check.When != "" {
+		c.fail("operations.check.when: belongs to changes only: a check is always made")
+	}
 	if ops.Check != nil {
 		check := c.request("operations.check", ops.Check, nil)
 		b.check = &check

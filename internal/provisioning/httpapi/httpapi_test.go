@@ -257,6 +257,7 @@ func TestNewNamesMistakes(t *testing.T) {
 		"dots in a path":     {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users/../{subject.id}" }, "must not have an empty segment"},
 		"a query in a path":  {func(o *httpapi.Operations) { o.Observe.Account.Path = "/users?id={subject.id}" }, "parameters belong in `query`"},
 		"when of a fact":     {func(o *httpapi.Operations) { o.Observe.Account.When = "true" }, "belongs to changes only"},
+		"when of a check":    {func(o *httpapi.Operations) { o.Check.When = "true" }, "operations.check.when: belongs to changes only"},
 		"both ways":          {func(o *httpapi.Operations) { o.Observe.Membership = o.Observe.Holders }, "exactly one of holders and membership"},
 		"deactivation that is not seen": {
 			func(o *httpapi.Operations) { o.DeactivateAccount = []httpapi.Request{{Method: "POST", Path: "/x"}} }, "operations.observe.account.active: must be given",
@@ -334,6 +335,12 @@ func TestApply(t *testing.T) {
 			},
 			answers: map[string]string{account: `200 {"id":1}`, members: `200 [{"id":2}]`, put + `?a=x%26y`: "200 {}"},
 			action:  provisioning.AddEntitlement, wantLast: put + "?a=x%26y", wantWord: "ok",
+		},
+		"a header with two lines": {
+			change: func(o *httpapi.Operations) {
+				o.AddEntitlement[0].Headers = map[string]string{"X-For": `subject.id + "\r\nX-Admin: yes"`}
+			},
+			answers: without(""), action: provisioning.AddEntitlement, wantLast: members, wantWord: "permanent", wantSays: "headers[X-For]",
 		},
 		"what the connector does not say": {action: provisioning.DeleteAccount, wantWord: "permanent", wantSays: "no request for DeleteAccount"},
 	}

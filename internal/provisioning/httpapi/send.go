@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -53,6 +54,9 @@ func (b *Backend) send(ctx context.Context, r *request, v variables, address str
 		value, err := h.program.Text(ctx, v)
 		if err != nil {
 			return nil, wrong(r.name+".headers["+h.name+"]", err)
+		}
+		if strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, wrong(r.name+".headers["+h.name+"]", errors.New("yields control characters, which a header field cannot hold"))
 		}
 		header.Set(h.name, value)
 	}
