@@ -4,6 +4,8 @@
 package provisioningtest
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -67,6 +69,13 @@ type transport func(*http.Request) (*http.Response, error)
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func (p *HTTPProxy) serve(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+	// Read whole before it is passed on: a server closes a body when the answer begins, and where the upstream is quicker
+	// than the reading of the body's end, that breaks the answer off.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	fault, freed := p.faults.meet(p.Kind(r))
 	switch fault {
 	case Busy:
