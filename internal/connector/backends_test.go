@@ -77,7 +77,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"a signing secret that is none":          {"webhook: {url: 'https://example.com', secretRefs: [{name: s, key: signing}, {name: s, key: password}]}", []string{"webhook.secretRefs[1]", `key "password"`, "must begin with whsec_"}},
 		"a signing secret that is short":         {"webhook: {url: 'https://example.com', secretRefs: [{name: s, key: short}]}", []string{"webhook.secretRefs[0]", "24 to 64 bytes"}},
 		"a template without containers":          {pod("{spec: {}}"), []string{"job.template", "spec.containers", "at least one"}},
-		"a template with a misspelt field":       {pod("{spec: {contianers: []}}"), []string{"job.template", `unknown field "spec.contianers"`}},
+		"a template with a misspelt field":       {pod("{spec: {containrs: []}}"), []string{"job.template", `unknown field "spec.containrs"`}},
 		"a template with another restart policy": {pod("{spec: {restartPolicy: OnFailure, containers: [{name: a, image: b}]}}"), []string{"spec.restartPolicy", "must be Never"}},
 		"a template with another service account": {
 			pod("{spec: {serviceAccountName: admin, containers: [{name: a, image: b}]}}"), []string{"spec.serviceAccountName", "must be left out"},

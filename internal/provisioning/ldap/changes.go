@@ -6,6 +6,7 @@ package ldap
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -173,9 +174,10 @@ func escapeDN(value string) string { return strings.ReplaceAll(ldapv3.EscapeDN(v
 
 // unicodePassword is a password as unicodePwd wants it: in quotes, UTF-16LE ([MS-ADTS] 3.1.1.3.1.5.1).
 func unicodePassword(password string) string {
-	var text []byte
-	for _, unit := range utf16.Encode([]rune(`"` + password + `"`)) {
-		text = append(text, byte(unit), byte(unit>>8))
+	units := utf16.Encode([]rune(`"` + password + `"`))
+	text := make([]byte, 0, 2*len(units))
+	for _, unit := range units {
+		text = binary.LittleEndian.AppendUint16(text, unit)
 	}
 	return string(text)
 }
