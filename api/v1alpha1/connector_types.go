@@ -326,7 +326,7 @@ type OAuth2Authentication struct {
 }
 
 // ConnectorSpec says which tasks a Connector serves, and how one application's access is provisioned.
-// +kubebuilder:validation:ExactlyOneOf=scim;postgresql;mysql;kubernetes;http;job;webhook;manual
+// +kubebuilder:validation:ExactlyOneOf=scim;ldap;postgresql;mysql;kubernetes;http;job;webhook;manual
 // +kubebuilder:validation:XValidation:rule="has(self.manual) || has(self.job) || has(self.webhook) || has(self.permissionLevels)",fieldPath=".permissionLevels",message="must say what the permission levels mean in the target system: without it nothing can be granted or removed"
 // +kubebuilder:validation:XValidation:rule="!(has(self.postgresql) || has(self.mysql)) || !has(self.lifecycle) || !has(self.lifecycle.onRemove) || self.lifecycle.onRemove != 'DeleteAccount'",fieldPath=".lifecycle.onRemove",message="must not be DeleteAccount: accounts of databases own things, and are locked instead: DeactivateAccount"
 // +kubebuilder:validation:XValidation:rule="!has(self.kubernetes) || !has(self.lifecycle) || !has(self.lifecycle.onRemove) || self.lifecycle.onRemove == 'RemoveEntitlements'",fieldPath=".lifecycle.onRemove",message="must be RemoveEntitlements: Kubernetes has no accounts"
@@ -390,6 +390,10 @@ type ConnectorSpec struct {
 	// scim provisions by SCIM 2.0.
 	// +optional
 	SCIM *SCIMBackend `json:"scim,omitempty"`
+
+	// ldap provisions the membership of groups in a directory: OpenLDAP, Active Directory and others.
+	// +optional
+	LDAP *LDAPBackend `json:"ldap,omitempty"`
 
 	// postgresql provisions the membership of roles in a PostgreSQL server.
 	// +optional

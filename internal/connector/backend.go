@@ -30,6 +30,7 @@ type member struct {
 // members are all of them: the one switch over the kinds of backends.
 var members = []member{
 	{"scim", func(s *accessv1alpha1.ConnectorSpec) bool { return s.SCIM != nil }, newSCIM},
+	{"ldap", func(s *accessv1alpha1.ConnectorSpec) bool { return s.LDAP != nil }, newLDAP},
 	{"postgresql", func(s *accessv1alpha1.ConnectorSpec) bool { return s.PostgreSQL != nil }, newPostgreSQL},
 	{"mysql", func(s *accessv1alpha1.ConnectorSpec) bool { return s.MySQL != nil }, newMySQL},
 	{"kubernetes", func(s *accessv1alpha1.ConnectorSpec) bool { return s.Kubernetes != nil }, newKubernetes},

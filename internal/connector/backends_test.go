@@ -77,7 +77,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"a signing secret that is none":          {"webhook: {url: 'https://example.com', secretRefs: [{name: s, key: signing}, {name: s, key: password}]}", []string{"webhook.secretRefs[1]", `key "password"`, "must begin with whsec_"}},
 		"a signing secret that is short":         {"webhook: {url: 'https://example.com', secretRefs: [{name: s, key: short}]}", []string{"webhook.secretRefs[0]", "24 to 64 bytes"}},
 		"a template without containers":          {pod("{spec: {}}"), []string{"job.template", "spec.containers", "at least one"}},
-		"a template with a misspelt field":       {pod("{spec: {contianers: []}}"), []string{"job.template", `unknown field "spec.contianers"`}},
+		"a template with a misspelt field":       {pod("{spec: {containrs: []}}"), []string{"job.template", `unknown field "spec.containrs"`}},
 		"a template with another restart policy": {pod("{spec: {restartPolicy: OnFailure, containers: [{name: a, image: b}]}}"), []string{"spec.restartPolicy", "must be Never"}},
 		"a template with another service account": {
 			pod("{spec: {serviceAccountName: admin, containers: [{name: a, image: b}]}}"), []string{"spec.serviceAccountName", "must be left out"},
@@ -91,6 +91,18 @@ func TestMistakesAreNamed(t *testing.T) {
 		},
 		"a MySQL server that does not listen": {
 			"mysql: {host: 127.0.0.1, port: 1, requestTimeoutSeconds: 1, secretRef: {name: s}}", []string{"cannot be reached"},
+		},
+		"a directory that does not listen": {
+			"ldap: {url: 'ldap://127.0.0.1:1', bindDN: x, passwordSecretRef: {name: s, key: password}, requestTimeoutSeconds: 1, users: {baseDN: x, filter: '(a={subject})'}}", []string{"cannot be reached"},
+		},
+		"a directory without a password": {
+			"ldap: {url: 'ldap://127.0.0.1:1', bindDN: x, passwordSecretRef: {name: s, key: nowhere}, users: {baseDN: x, filter: '(a={subject})'}}", []string{"ldap.passwordSecretRef", `no key "nowhere"`},
+		},
+		"a filter that is not closed": {
+			"ldap: {url: 'ldap://127.0.0.1:1', bindDN: x, passwordSecretRef: {name: s, key: password}, users: {baseDN: x, filter: '((a={subject})'}}", []string{"ldap.users.filter", "is no LDAP filter"},
+		},
+		"a filter of groups that is not closed": {
+			"ldap: {url: 'ldap://127.0.0.1:1', bindDN: x, passwordSecretRef: {name: s, key: password}, users: {baseDN: x, filter: '(a={subject})'}, groups: {filter: '((a=b)'}}", []string{"ldap.groups.filter", "is no LDAP filter"},
 		},
 		"an authority of a database that is none": {
 			"mysql: {host: localhost, secretRef: {name: s}, tls: {certificateAuthority: {secretRef: {name: s, key: junk}}}}", []string{"mysql.tls.certificateAuthority", "no certificate in PEM"},

@@ -55,7 +55,7 @@ func TestEval(t *testing.T) {
 		"an optional member":       {text: "body.?no.orValue(false)"},
 		"no bool":                  {text: "dyn(name)", wantWrong: "yields no bool but string"},
 		// Cancelled for its cost, or on a slow machine interrupted for its time.
-		"what costs too much":      {text: "many.all(a, many.all(b, a + b < 99))", wantWrong: "operation"},
+		"what costs too much": {text: "many.all(a, many.all(b, a + b < 99))", wantWrong: "operation"},
 	}
 	for name, tc := range tests {
 		p, err := expression.Compile(environment(t), tc.text, cel.BoolType, cel.DynType)

@@ -60,3 +60,33 @@ func TestJobAndWebhook(t *testing.T) {
 		"a job and a webhook":         {connector, with("job: {template: {spec: {}}}, webhook: {url: 'https://example.com', secretRefs: [{name: x, key: z}]}"), []string{"spec", "exactly one"}},
 	})
 }
+
+func TestLDAP(t *testing.T) {
+	ldap := func(text string) string {
+		return with("ldap: {url: 'ldaps://dc1', bindDN: 'cn=o', passwordSecretRef: {name: x, key: z}, users: {baseDN: 'dc=x', filter: '(mail={subject})'}, " + text + "}")
+	}
+	at := func(url, more string) string {
+		return with("ldap: {url: '" + url + "', bindDN: 'cn=o', passwordSecretRef: {name: x, key: z}, users: {baseDN: 'dc=x', filter: '(mail={subject})'}" + more + "}")
+	}
+	try(t, map[string]row{
+		"ldaps":                      {connector, at("ldaps://dc1.example.com:636", ""), nil},
+		"ldap with StartTLS":         {connector, at("ldap://dc1.example.com", ", startTLS: true"), nil},
+		"ldap on loopback":           {connector, at("ldap://127.0.0.1:389", ""), nil},
+		"plain ldap":                 {connector, at("ldap://dc1.example.com", ""), []string{"spec.ldap.url", "startTLS: true", "allowInsecure: true"}},
+		"plain ldap where allowed":   {connector, at("ldap://dc1.example.com", ", allowInsecure: true"), nil},
+		"StartTLS over TLS":          {connector, at("ldaps://dc1.example.com", ", startTLS: true"), []string{"spec.ldap.startTLS", "protected from the start"}},
+		"a web address":              {connector, at("https://dc1.example.com", ""), []string{"spec.ldap.url", "an ldaps or ldap URL"}},
+		"a base in the address":      {connector, at("ldaps://dc1/dc=example", ""), []string{"spec.ldap.url", "an ldaps or ldap URL"}},
+		"a filter without a subject": {connector, ldap("users: {baseDN: x, filter: '(mail=x)'}"), []string{"spec.ldap.users.filter", "{subject} exactly once"}},
+		"a filter with two":          {connector, ldap("users: {baseDN: x, filter: '(|(a={subject})(b={subject}))'}"), []string{"spec.ldap.users.filter", "exactly once"}},
+		"a filter that is none":      {connector, ldap("users: {baseDN: x, filter: 'mail={subject}'}"), []string{"spec.ldap.users.filter", "in parentheses"}},
+		"no users":                   {connector, ldap("users: null"), []string{"spec.ldap.users", "Required"}},
+		"new accounts":               {connector, ldap("newAccounts: {baseDN: x, objectClasses: [user], attributes: [{name: mail, value: '{subject}'}]}"), nil},
+		"an attribute twice":         {connector, ldap("newAccounts: {baseDN: x, objectClasses: [user], attributes: [{name: mail, value: a}, {name: mail, value: b}]}"), []string{"attributes[1]", "Duplicate"}},
+		"disabling in AD":            {connector, ldap("disabling: {method: UserAccountControl}"), nil},
+		"disabling by an attribute":  {connector, ldap("disabling: {method: Attribute, attribute: nsAccountLock, inactiveValue: 'TRUE'}"), nil},
+		"an attribute without value": {connector, ldap("disabling: {method: Attribute, attribute: nsAccountLock}"), []string{"spec.ldap.disabling", "inactiveValue must be given"}},
+		"a value for another method": {connector, ldap("disabling: {method: PasswordPolicy, inactiveValue: x}"), []string{"spec.ldap.disabling", "for no other"}},
+		"a class of groups":          {connector, ldap("groups: {objectClass: posixGroup}"), []string{"spec.ldap.groups.objectClass", "groupOfNames"}},
+	})
+}

@@ -90,6 +90,7 @@ var backendsWithSecrets = map[string]string{
 	"scim-bearer": `scim: {baseURL: "$URL/v2", authentication: {bearer: {tokenSecretRef: {name: s, key: token}}}}`,
 	"scim-basic":  `scim: {baseURL: "$URL/v2", authentication: {basic: {secretRef: {name: s}}}}`,
 	"scim-oauth2": `scim: {baseURL: "$URL/v2", authentication: {oauth2: {tokenURL: "$URL/token", secretRef: {name: s}}}}`,
+	"ldap":        `ldap: {url: "ldap://127.0.0.1:$PORT", bindDN: cn=operator, passwordSecretRef: {name: s, key: password}, requestTimeoutSeconds: 1, users: {baseDN: dc=x, filter: "(a={subject})"}}`,
 	"postgresql":  `postgresql: {host: 127.0.0.1, port: $PORT, tls: {mode: Disabled}, requestTimeoutSeconds: 1, secretRef: {name: s}}`,
 	"mysql":       `mysql: {host: 127.0.0.1, port: $PORT, tls: {mode: Disabled}, requestTimeoutSeconds: 1, secretRef: {name: s}}`,
 	"kubernetes":  `kubernetes: {kubeconfigSecretRef: {name: s, key: kubeconfig}}`,

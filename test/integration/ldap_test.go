@@ -46,12 +46,12 @@ const emptyGroupMember = "cn=access-operator-placeholder"
 // tool runs one of OpenLDAP's command line tools as the administrator.
 func (d *directory) tool(tb testing.TB, stdin, name string, args ...string) string {
 	tb.Helper()
-	args = append([]string{"-x", "-H", "ldap://" + d.addr, "-D", d.admin, "-w", d.password}, args...)
-	cmd := exec.Command(program(tb, name, "ldap-utils"), args...)
+	all := append([]string{"-x", "-H", "ldap://" + d.addr, "-D", d.admin, "-w", d.password}, args...)
+	cmd := exec.Command(program(tb, name, "ldap-utils"), all...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil && !strings.Contains(string(out), "No such object") {
-		tb.Fatalf("%s %v: %v\n%s", name, args[8:], err, out)
+		tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 	return string(out)
 }
@@ -128,7 +128,7 @@ refint_attributes member uniqueMember
 overlay ppolicy
 `
 
-func startSlapd(t *testing.T, class, extra string) *openLDAP {
+func startSlapd(t *testing.T, class, extra string, urls ...string) *openLDAP {
 	t.Helper()
 	data := dataFolder(t, nil)
 	must(t, os.WriteFile(data+"/slapd.conf", fmt.Appendf(nil, slapdConfig, data, extra), 0o600))
@@ -136,11 +136,8 @@ func startSlapd(t *testing.T, class, extra string) *openLDAP {
 		addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), base: "dc=example,dc=test", admin: "cn=root,dc=example,dc=test", password: "root",
 		operator: "cn=operator,dc=example,dc=test",
 	}}
-	urls := "ldap://" + o.addr
-	if extra != "" {
-		urls += " ldaps://127.0.0.1:" + fmt.Sprint(freePort(t))
-	}
-	startProgram(t, nil, nil, data, o.addr, program(t, "slapd", "slapd", "/usr/sbin"), "-f", data+"/slapd.conf", "-h", urls, "-d", "0")
+	all := strings.Join(append(urls, "ldap://"+o.addr), " ")
+	startProgram(t, nil, nil, data, o.addr, program(t, "slapd", "slapd", "/usr/sbin"), "-f", data+"/slapd.conf", "-h", all, "-d", "0")
 	o.tool(t, `dn: dc=example,dc=test
 objectClass: dcObject
 objectClass: organization

@@ -37,7 +37,7 @@ type mariadb struct {
 
 var _ provisioningtest.Target = (*mariadb)(nil)
 
-func startMariaDB(t *testing.T) *mariadb {
+func startMariaDB(t *testing.T, more ...string) *mariadb {
 	t.Helper()
 	const debian = "mariadb-server"
 	as := systemUser(t, "mysql")
@@ -49,8 +49,11 @@ func startMariaDB(t *testing.T) *mariadb {
 	runProgram(t, nil, data, program(t, "mariadb-install-db", debian), args...)
 	m := &mariadb{port: freePort(t)}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(m.port))
-	startProgram(t, as, nil, data, addr, program(t, "mariadbd", debian, "/usr/sbin"), "--no-defaults", "--datadir="+filepath.Join(data, "db"),
-		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(m.port), "--socket="+filepath.Join(data, "socket"), "--pid-file="+filepath.Join(data, "pid"), "--skip-name-resolve")
+	args = append([]string{
+		"--no-defaults", "--datadir=" + filepath.Join(data, "db"), "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(m.port),
+		"--socket=" + filepath.Join(data, "socket"), "--pid-file=" + filepath.Join(data, "pid"), "--skip-name-resolve",
+	}, more...)
+	startProgram(t, as, nil, data, addr, program(t, "mariadbd", debian, "/usr/sbin"), args...)
 	config := driver.NewConfig()
 	config.Net, config.Addr, config.User = "unix", filepath.Join(data, "socket"), "root"
 	config.MultiStatements = true

@@ -40,7 +40,7 @@ type postgres struct {
 
 var _ provisioningtest.Target = (*postgres)(nil)
 
-func startPostgres(t *testing.T) *postgres {
+func startPostgres(t *testing.T, args ...string) *postgres {
 	t.Helper()
 	const debian, folder = "postgresql", "/usr/lib/postgresql/*/bin"
 	as := systemUser(t, "postgres")
@@ -52,8 +52,8 @@ func startPostgres(t *testing.T) *postgres {
 	}
 	p := &postgres{port: freePort(t)}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
-	startProgram(t, as, nil, data, addr, program(t, "postgres", debian, folder), "-D", data, "-p", strconv.Itoa(p.port), "-k", data,
-		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
+	args = append([]string{"-D", data, "-p", strconv.Itoa(p.port), "-k", data, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"}, args...)
+	startProgram(t, as, nil, data, addr, program(t, "postgres", debian, folder), args...)
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=root database=postgres sslmode=disable", p.port))
 	must(t, err)
 	p.super = stdlib.OpenDB(*config)

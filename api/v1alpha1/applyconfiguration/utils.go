@@ -95,6 +95,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.KeySourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesBackend"):
 		return &apiv1alpha1.KubernetesBackendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPAttribute"):
+		return &apiv1alpha1.LDAPAttributeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPBackend"):
+		return &apiv1alpha1.LDAPBackendApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPDisabling"):
+		return &apiv1alpha1.LDAPDisablingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPGroups"):
+		return &apiv1alpha1.LDAPGroupsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPNewAccounts"):
+		return &apiv1alpha1.LDAPNewAccountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LDAPUsers"):
+		return &apiv1alpha1.LDAPUsersApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManualBackend"):
 		return &apiv1alpha1.ManualBackendApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MySQLBackend"):

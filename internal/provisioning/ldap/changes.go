@@ -6,6 +6,7 @@ package ldap
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -121,7 +122,7 @@ func (b *Backend) CreateEntitlement(ctx context.Context, entitlement string) err
 	}
 	dn := entitlement
 	if !isDN(entitlement) {
-		dn = fmt.Sprintf("%s=%s,%s", b.options.GroupName, ldapv3.EscapeDN(entitlement), b.options.GroupBase)
+		dn = fmt.Sprintf("%s=%s,%s", b.options.GroupName, escapeDN(entitlement), b.options.GroupBase)
 	}
 	parsed, err := ldapv3.ParseDN(dn)
 	if err != nil {
@@ -154,7 +155,7 @@ func (b *Backend) createAccount(ctx context.Context, s provisioning.Subject) err
 		name = s.ID
 	}
 	attributes[t.RDN] = name
-	request := ldapv3.NewAddRequest(fmt.Sprintf("%s=%s,%s", t.RDN, ldapv3.EscapeDN(name), t.Base), nil)
+	request := ldapv3.NewAddRequest(fmt.Sprintf("%s=%s,%s", t.RDN, escapeDN(name), t.Base), nil)
 	request.Attribute("objectClass", t.ObjectClasses)
 	for _, attribute := range slices.Sorted(maps.Keys(attributes)) {
 		request.Attribute(attribute, []string{attributes[attribute]})
@@ -167,11 +168,16 @@ func (b *Backend) createAccount(ctx context.Context, s provisioning.Subject) err
 	return b.do(ctx, true, func(c *ldapv3.Conn) error { return c.Add(request) })
 }
 
+// escapeDN makes a value of a distinguished name (RFC 4514 section 2.4). Samba wants the equals sign escaped as well, which
+// the RFC allows.
+func escapeDN(value string) string { return strings.ReplaceAll(ldapv3.EscapeDN(value), "=", `\=`) }
+
 // unicodePassword is a password as unicodePwd wants it: in quotes, UTF-16LE ([MS-ADTS] 3.1.1.3.1.5.1).
 func unicodePassword(password string) string {
-	var text []byte
-	for _, unit := range utf16.Encode([]rune(`"` + password + `"`)) {
-		text = append(text, byte(unit), byte(unit>>8))
+	units := utf16.Encode([]rune(`"` + password + `"`))
+	text := make([]byte, 0, 2*len(units))
+	for _, unit := range units {
+		text = binary.LittleEndian.AppendUint16(text, unit)
 	}
 	return string(text)
 }

@@ -314,6 +314,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: kubernetes
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.KubernetesBackend
+    - name: ldap
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPBackend
     - name: lifecycle
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.ConnectorLifecycle
@@ -895,6 +898,126 @@ var schemaYAML = typed.YAMLObject(`types:
       default: User
 - name: io.getcakewalk.access-operator.api.v1alpha1.KubernetesSubjectKind
   scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPAttribute
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPBackend
+  map:
+    fields:
+    - name: allowInsecure
+      type:
+        scalar: boolean
+    - name: bindDN
+      type:
+        scalar: string
+    - name: certificateAuthority
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KeySource
+    - name: disabling
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPDisabling
+    - name: groups
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPGroups
+      default: {}
+    - name: newAccounts
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPNewAccounts
+    - name: passwordSecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
+    - name: requestTimeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: startTLS
+      type:
+        scalar: boolean
+    - name: url
+      type:
+        scalar: string
+    - name: users
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPUsers
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPDisabling
+  map:
+    fields:
+    - name: activeValue
+      type:
+        scalar: string
+    - name: attribute
+      type:
+        scalar: string
+    - name: inactiveValue
+      type:
+        scalar: string
+    - name: method
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPDisablingMethod
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPDisablingMethod
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPGroups
+  map:
+    fields:
+    - name: baseDN
+      type:
+        scalar: string
+    - name: filter
+      type:
+        scalar: string
+    - name: memberAttribute
+      type:
+        scalar: string
+    - name: nameAttribute
+      type:
+        scalar: string
+      default: cn
+    - name: objectClass
+      type:
+        scalar: string
+    - name: placeholderDN
+      type:
+        scalar: string
+      default: cn=access-operator-placeholder
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPNewAccounts
+  map:
+    fields:
+    - name: attributes
+      type:
+        list:
+          elementType:
+            namedType: io.getcakewalk.access-operator.api.v1alpha1.LDAPAttribute
+          elementRelationship: associative
+          keys:
+          - name
+    - name: baseDN
+      type:
+        scalar: string
+    - name: objectClasses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: rdnAttribute
+      type:
+        scalar: string
+      default: cn
+- name: io.getcakewalk.access-operator.api.v1alpha1.LDAPUsers
+  map:
+    fields:
+    - name: baseDN
+      type:
+        scalar: string
+    - name: filter
+      type:
+        scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.ManualBackend
   map:
     fields:

@@ -33,6 +33,8 @@ type ConnectorSpecApplyConfiguration struct {
 	ProbeIntervalSeconds *int32 `json:"probeIntervalSeconds,omitempty"`
 	// scim provisions by SCIM 2.0.
 	SCIM *SCIMBackendApplyConfiguration `json:"scim,omitempty"`
+	// ldap provisions the membership of groups in a directory: OpenLDAP, Active Directory and others.
+	LDAP *LDAPBackendApplyConfiguration `json:"ldap,omitempty"`
 	// postgresql provisions the membership of roles in a PostgreSQL server.
 	PostgreSQL *PostgreSQLBackendApplyConfiguration `json:"postgresql,omitempty"`
 	// mysql provisions the membership of roles in a MariaDB or MySQL server.
@@ -145,6 +147,14 @@ func (b *ConnectorSpecApplyConfiguration) WithProbeIntervalSeconds(value int32) 
 // If called multiple times, the SCIM field is set to the value of the last call.
 func (b *ConnectorSpecApplyConfiguration) WithSCIM(value *SCIMBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
 	b.SCIM = value
+	return b
+}
+
+// WithLDAP sets the LDAP field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LDAP field is set to the value of the last call.
+func (b *ConnectorSpecApplyConfiguration) WithLDAP(value *LDAPBackendApplyConfiguration) *ConnectorSpecApplyConfiguration {
+	b.LDAP = value
 	return b
 }
 
