@@ -38,7 +38,7 @@ func (p *pool) get(timeout time.Duration) (*ldapv3.Conn, error) {
 			c.SetTimeout(timeout)
 			return c, nil
 		}
-		c.Close()
+		_ = c.Close()
 	}
 	p.mu.Unlock()
 	return p.connect(timeout)
@@ -53,12 +53,12 @@ func (p *pool) connect(timeout time.Duration) (*ldapv3.Conn, error) {
 	c.SetTimeout(timeout)
 	if o.StartTLS {
 		if err := c.StartTLS(o.TLS); err != nil {
-			c.Close()
+			_ = c.Close()
 			return nil, err
 		}
 	}
 	if err := c.Bind(o.BindDN, o.Password); err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -69,7 +69,7 @@ func (p *pool) put(c *ldapv3.Conn, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= maxIdle || c.IsClosing() || isNetwork(err) {
-		c.Close()
+		_ = c.Close()
 		return
 	}
 	p.idle = append(p.idle, c)
@@ -80,7 +80,7 @@ func (p *pool) close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, c := range p.idle {
-		c.Close()
+		_ = c.Close()
 	}
 	p.idle = nil
 }
@@ -110,7 +110,7 @@ func (b *Backend) do(ctx context.Context, write bool, send func(*ldapv3.Conn) er
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	err = send(c)
 	if !stop() {
-		c.Close()
+		_ = c.Close()
 	}
 	b.pool.put(c, err)
 	if ctx.Err() != nil {
