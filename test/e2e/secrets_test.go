@@ -4,8 +4,12 @@
 package e2e
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -84,12 +88,22 @@ func startTCPParrot(t *testing.T) string {
 	return port
 }
 
+// operations are those of an API whose every answer is shown to people.
+const operations = `operations: {
+	check: {method: GET, path: /check, answers: {message: "response.body.detail"}},
+	observe: {membership: {method: GET, path: "/groups/{entitlement}/{subject.id}", answers: {message: "response.body.detail"}}},
+	addEntitlement: [{method: PUT, path: "/groups/{entitlement}/{subject.id}"}]}`
+
 // backendsWithSecrets are Connector specs of every kind that has a secret. $URL is a parrot's URL, $PORT the port of a parrot
 // that speaks TCP; the Secret s holds the secrets.
 var backendsWithSecrets = map[string]string{
 	"scim-bearer": `scim: {baseURL: "$URL/v2", authentication: {bearer: {tokenSecretRef: {name: s, key: token}}}}`,
 	"scim-basic":  `scim: {baseURL: "$URL/v2", authentication: {basic: {secretRef: {name: s}}}}`,
 	"scim-oauth2": `scim: {baseURL: "$URL/v2", authentication: {oauth2: {tokenURL: "$URL/token", secretRef: {name: s}}}}`,
+	"http-header": `http: {baseURL: "$URL/api", authentication: {header: {name: X-Api-Key, valueSecretRef: {name: s, key: token}}}, ` + operations + `}`,
+	"http-jwt":    `http: {baseURL: "$URL/api", authentication: {jwtBearer: {tokenURL: "$URL/token", issuer: operator, audience: x, privateKeySecretRef: {name: s, key: private}}}, ` + operations + `}`,
+	"http-github": `http: {baseURL: "$URL/api", authentication: {githubApp: {apiURL: "$URL", appID: "1", installationID: 2, privateKeySecretRef: {name: s, key: private}}}, ` + operations + `}`,
+	"broken-http": `http: {baseURL: "$URL/api", authentication: {jwtBearer: {tokenURL: "$URL/token", issuer: operator, audience: x, privateKeySecretRef: {name: s, key: token}}}, ` + operations + `}`,
 	"ldap":        `ldap: {url: "ldap://127.0.0.1:$PORT", bindDN: cn=operator, passwordSecretRef: {name: s, key: password}, requestTimeoutSeconds: 1, users: {baseDN: dc=x, filter: "(a={subject})"}}`,
 	"postgresql":  `postgresql: {host: 127.0.0.1, port: $PORT, tls: {mode: Disabled}, requestTimeoutSeconds: 1, secretRef: {name: s}}`,
 	"mysql":       `mysql: {host: 127.0.0.1, port: $PORT, tls: {mode: Disabled}, requestTimeoutSeconds: 1, secretRef: {name: s}}`,
@@ -121,8 +135,13 @@ func noSecretShows(t *testing.T, status int) {
 		"kubeconfig": fmt.Sprintf(`{"current-context":"x","contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],
 			"clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"u","user":{"token":"s3cr3t-kube-4711"}}]}`, url),
 	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets["private"] = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	r.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}, StringData: secrets})
-	needles := []string{"s3cr3t", signing, hookSecret, base64.StdEncoding.EncodeToString([]byte("operator:" + secrets["password"]))}
+	needles := []string{"PRIVATE KEY", secrets["private"][64:128], "s3cr3t", signing, hookSecret, base64.StdEncoding.EncodeToString([]byte("operator:" + secrets["password"]))}
 	for name, text := range backendsWithSecrets {
 		spec := map[string]any{}
 		if err := yaml.Unmarshal([]byte(strings.NewReplacer("$URL", url, "$PORT", port).Replace(text)), &spec); err != nil {
