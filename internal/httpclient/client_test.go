@@ -145,16 +145,17 @@ func TestNoAnswer(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	tests := map[string]struct {
-		url  string
-		want string
+		url     string
+		timeout time.Duration
+		want    string
 	}{
-		"an unknown certificate authority": {tls.URL, "certificateAuthority"},
-		"a server that does not answer":    {slow.URL + "/Users?filter=ann@example.com", "in time"},
-		"a server that is not there":       {gone.URL + "/Users?filter=ann@example.com", "refused"},
+		"an unknown certificate authority": {tls.URL, time.Minute, "certificateAuthority"},
+		"a server that does not answer":    {slow.URL + "/Users?filter=ann@example.com", 300 * time.Millisecond, "in time"},
+		"a server that is not there":       {gone.URL + "/Users?filter=ann@example.com", time.Minute, "refused"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := get(t, httpclient.New(httpclient.Options{Timeout: 300 * time.Millisecond}), tc.url)
+			_, err := get(t, httpclient.New(httpclient.Options{Timeout: tc.timeout}), tc.url)
 			var retryable *provisioning.RetryableError
 			if !errors.As(err, &retryable) || !retryable.Unreachable || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v", err)
