@@ -33,8 +33,12 @@ func TestEntitlements(t *testing.T) {
 func TestNamesOfBindingsDiffer(t *testing.T) {
 	seen := map[string]string{}
 	for _, of := range [][3]string{
-		{"User", "ann", "ClusterRole/view"}, {"Group", "ann", "ClusterRole/view"}, {"User", "bob", "ClusterRole/view"}, {"User", "ann", "ClusterRole/team-a/view"},
-		{"User", "Ann", "ClusterRole/view"}, {"User", "ann\x00ClusterRole", "view"},
+		{"User", "ann", "ClusterRole/view"},
+		{"Group", "ann", "ClusterRole/view"},
+		{"User", "bob", "ClusterRole/view"},
+		{"User", "ann", "ClusterRole/team-a/view"},
+		{"User", "Ann", "ClusterRole/view"},
+		{"User", "ann\x00ClusterRole", "view"},
 	} {
 		name := BindingName(of[0], of[1], of[2])
 		if other := seen[name]; other != "" || len(name) > 63 {

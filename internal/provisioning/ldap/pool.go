@@ -107,7 +107,7 @@ func (b *Backend) do(ctx context.Context, write bool, send func(*ldapv3.Conn) er
 		return word(err, false)
 	}
 	// The end of the context ends the request: the library knows no contexts.
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	err = send(c)
 	if !stop() {
 		_ = c.Close()
