@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"getcakewalk.io/access-operator/internal/limit"
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
@@ -93,7 +94,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // is no answer, and a *provisioning.UnavailableError where the credentials were refused by the authorization server or
 // the answer is a redirect.
 func (c *Client) Do(ctx context.Context, method, address string, header http.Header, body []byte) (*Response, error) {
-	if err := c.wait(ctx); err != nil {
+	if err := limit.Wait(ctx, c.options.Limiter); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
@@ -128,20 +129,6 @@ func (c *Client) Do(ctx context.Context, method, address string, header http.Hea
 		return nil, provisioning.Retryable(fmt.Errorf("the answer (%d) is larger than %d bytes", res.StatusCode, c.options.MaxResponseBytes))
 	}
 	return &Response{Status: res.StatusCode, Header: res.Header, Body: text}, nil
-}
-
-// wait waits for the limiter.
-func (c *Client) wait(ctx context.Context) error {
-	if c.options.Limiter == nil {
-		return nil
-	}
-	if err := c.options.Limiter.Wait(ctx); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return provisioning.Retryable(errors.New("the connector's limit of requests leaves no room for this one in time"))
-	}
-	return nil
 }
 
 // redirected is the error of a redirect. It names the host alone: the rest of an address can hold secrets.

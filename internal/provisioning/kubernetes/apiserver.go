@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
+	"getcakewalk.io/access-operator/internal/limit"
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
@@ -84,13 +85,8 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // do sends a request and returns the answer's JSON.
 func (a *apiServer) do(ctx context.Context, request *rest.Request, write bool) ([]byte, error) {
-	if a.limiter != nil {
-		if err := a.limiter.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, provisioning.Retryable(errors.New("the connector's limit of requests leaves no room for this one in time"))
-		}
+	if err := limit.Wait(ctx, a.limiter); err != nil {
+		return nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()

@@ -5,14 +5,13 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
 
 	ldapv3 "github.com/go-ldap/ldap/v3"
 
-	"getcakewalk.io/access-operator/internal/provisioning"
+	"getcakewalk.io/access-operator/internal/limit"
 )
 
 // maxIdle is how many connections are kept. As many more as the connector has tasks at work may be open.
@@ -87,16 +86,8 @@ func (p *pool) close() {
 
 // do sends one request.
 func (b *Backend) do(ctx context.Context, write bool, send func(*ldapv3.Conn) error) error {
-	if b.options.Limiter != nil {
-		if err := b.options.Limiter.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return provisioning.Retryable(errors.New("the connector's limit of requests leaves no room for this one in time"))
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := limit.Wait(ctx, b.options.Limiter); err != nil {
+		return err
 	}
 	timeout := b.options.Timeout
 	if deadline, ok := ctx.Deadline(); ok {

@@ -44,13 +44,13 @@ func (b *Backend) Apply(ctx context.Context, s provisioning.Subject, c provision
 	}
 	switch c.Action {
 	case provisioning.AddEntitlement:
-		return b.exec(ctx, "GRANT "+d.quoteRole(c.Entitlement)+" TO "+a.quoted())
+		return b.sql.Exec(ctx, "GRANT "+d.quoteRole(c.Entitlement)+" TO "+a.quoted())
 	case provisioning.RemoveEntitlement:
-		return b.exec(ctx, "REVOKE "+d.quoteRole(c.Entitlement)+" FROM "+a.quoted())
+		return b.sql.Exec(ctx, "REVOKE "+d.quoteRole(c.Entitlement)+" FROM "+a.quoted())
 	case provisioning.ActivateAccount:
-		return b.exec(ctx, "ALTER USER "+a.quoted()+" ACCOUNT UNLOCK")
+		return b.sql.Exec(ctx, "ALTER USER "+a.quoted()+" ACCOUNT UNLOCK")
 	case provisioning.DeactivateAccount:
-		return b.exec(ctx, "ALTER USER "+a.quoted()+" ACCOUNT LOCK")
+		return b.sql.Exec(ctx, "ALTER USER "+a.quoted()+" ACCOUNT LOCK")
 	default:
 		return provisioning.Permanent(provisioning.ReasonNotSupported,
 			fmt.Errorf("%s: users are locked and not dropped; set lifecycle.onRemove to DeactivateAccount", c.Action))
@@ -73,7 +73,7 @@ func (b *Backend) createAccount(ctx context.Context, name string) error {
 	if b.options.AccountHost != "" {
 		a.host = b.options.AccountHost
 	}
-	return b.exec(ctx, "CREATE USER "+a.quoted()+" IDENTIFIED BY '"+password+"'")
+	return b.sql.Exec(ctx, "CREATE USER "+a.quoted()+" IDENTIFIED BY '"+password+"'")
 }
 
 // CreateEntitlement implements provisioning.EntitlementCreator.
@@ -82,7 +82,7 @@ func (b *Backend) CreateEntitlement(ctx context.Context, role string) error {
 	if err != nil {
 		return err
 	}
-	return b.exec(ctx, "CREATE ROLE "+d.quoteRole(role))
+	return b.sql.Exec(ctx, "CREATE ROLE "+d.quoteRole(role))
 }
 
 // RemoveAllMembers implements provisioning.EntitlementEmptier.
@@ -101,7 +101,7 @@ func (b *Backend) RemoveAllMembers(ctx context.Context, role string) error {
 			// A role of MariaDB.
 			who = quote(m.name)
 		}
-		if err := b.exec(ctx, "REVOKE "+d.quoteRole(role)+" FROM "+who); err != nil {
+		if err := b.sql.Exec(ctx, "REVOKE "+d.quoteRole(role)+" FROM "+who); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func (b *Backend) dialectOf(ctx context.Context) (*dialect, error) {
 	if b.dialect.known != nil {
 		return b.dialect.known, nil
 	}
-	version, err := b.strings(ctx, "SELECT VERSION()")
+	version, err := b.sql.Strings(ctx, "SELECT VERSION()")
 	if err != nil {
 		return nil, err
 	}

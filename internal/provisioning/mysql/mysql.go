@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"getcakewalk.io/access-operator/internal/provisioning"
+	"getcakewalk.io/access-operator/internal/sqlclient"
 )
 
 // Options say which server is spoken to, and as whom.
@@ -45,7 +46,7 @@ type Options struct {
 // Backend is a provisioning.Backend. It may be used by several goroutines.
 type Backend struct {
 	options Options
-	db      *sql.DB
+	sql     *sqlclient.Client
 	dialect dialects
 }
 
@@ -55,11 +56,7 @@ var (
 	_ provisioning.EntitlementCreator = (*Backend)(nil)
 )
 
-const (
-	// maxConnections is how many connections are open at the same time.
-	maxConnections = 4
-	anyHost        = "%"
-)
+const anyHost = "%"
 
 // New returns a Backend. It connects when it is used; Close ends its connections.
 func New(o Options) (*Backend, error) {
@@ -74,10 +71,7 @@ func New(o Options) (*Backend, error) {
 		return nil, fmt.Errorf("the settings of the connection are wrong: %w", err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(maxConnections)
-	db.SetMaxIdleConns(maxConnections)
-	db.SetConnMaxIdleTime(time.Minute)
-	return &Backend{options: o, db: db}, nil
+	return &Backend{options: o, sql: sqlclient.New(db, sqlclient.Options{Timeout: o.Timeout, Limiter: o.Limiter, Word: word, WithoutTLS: withoutTLS})}, nil
 }
 
 // silent keeps the driver from writing to the process's standard error.
@@ -86,7 +80,7 @@ type silent struct{}
 func (silent) Print(...any) {}
 
 // Close ends the connections.
-func (b *Backend) Close() { _ = b.db.Close() }
+func (b *Backend) Close() { b.sql.Close() }
 
 // Check implements provisioning.Backend.
 func (b *Backend) Check(ctx context.Context) error {
@@ -110,7 +104,7 @@ func (b *Backend) findAccount(ctx context.Context, name string) (*account, error
 		return nil, err
 	}
 	var found []account
-	err = b.query(ctx, func(rows *sql.Rows) error {
+	err = b.sql.Query(ctx, func(rows *sql.Rows) error {
 		var a account
 		if err := rows.Scan(&a.name, &a.host, &a.locked); err != nil {
 			return err
@@ -192,7 +186,7 @@ func (b *Backend) members(ctx context.Context, role string) ([]account, error) {
 		return nil, provisioning.Permanent(provisioning.ReasonEntitlementNotFound, fmt.Errorf("the server has no role %q", role))
 	}
 	var all []account
-	err = b.query(ctx, func(rows *sql.Rows) error {
+	err = b.sql.Query(ctx, func(rows *sql.Rows) error {
 		var a account
 		var is string
 		if err := rows.Scan(&is, &a.name, &a.host); err != nil {
@@ -216,7 +210,7 @@ func (b *Backend) inherited(ctx context.Context, a *account, role string) ([]str
 		return nil, err
 	}
 	has := map[string][]string{}
-	err = b.query(ctx, func(rows *sql.Rows) error {
+	err = b.sql.Query(ctx, func(rows *sql.Rows) error {
 		var holder, held string
 		err := rows.Scan(&holder, &held)
 		has[holder] = append(has[holder], held)
@@ -225,7 +219,7 @@ func (b *Backend) inherited(ctx context.Context, a *account, role string) ([]str
 	if err != nil || len(has) == 0 {
 		return nil, err
 	}
-	own, err := b.strings(ctx, d.rolesOf, a.name, a.host)
+	own, err := b.sql.Strings(ctx, d.rolesOf, a.name, a.host)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +241,7 @@ func (b *Backend) HasEntitlement(ctx context.Context, role string) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	found, err := b.strings(ctx, d.roles, role)
+	found, err := b.sql.Strings(ctx, d.roles, role)
 	return slices.Contains(found, role), err
 }
 
@@ -264,6 +258,6 @@ func (b *Backend) otherMembers(ctx context.Context, role string) ([]account, err
 	if err != nil {
 		return nil, err
 	}
-	own, err := b.strings(ctx, "SELECT CURRENT_USER()")
+	own, err := b.sql.Strings(ctx, "SELECT CURRENT_USER()")
 	return slices.DeleteFunc(members, func(m account) bool { return slices.Contains(own, m.key()) }), err
 }

@@ -27,7 +27,7 @@ func (b *Backend) Apply(ctx context.Context, s provisioning.Subject, c provision
 	}
 	switch c.Action {
 	case provisioning.AddEntitlement:
-		return b.exec(ctx, "GRANT "+quote(c.Entitlement)+" TO "+quote(s.ID))
+		return b.sql.Exec(ctx, "GRANT "+quote(c.Entitlement)+" TO "+quote(s.ID))
 	case provisioning.RemoveEntitlement:
 		return b.revoke(ctx, c.Entitlement, s.ID)
 	case provisioning.CreateAccount:
@@ -44,7 +44,7 @@ func (b *Backend) Apply(ctx context.Context, s provisioning.Subject, c provision
 
 // revoke takes a role from a member. From version 16 on every grantor's grant is one of its own.
 func (b *Backend) revoke(ctx context.Context, role, member string) error {
-	grantors, err := queryStrings(ctx, b, `SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
+	grantors, err := b.sql.Strings(ctx, `SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
 		JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member JOIN pg_catalog.pg_roles g ON g.oid = m.grantor
 		WHERE r.rolname::text = $1::text AND u.rolname::text = $2::text AND current_setting('server_version_num')::int >= 160000`, role, member)
 	if err != nil {
@@ -52,10 +52,10 @@ func (b *Backend) revoke(ctx context.Context, role, member string) error {
 	}
 	statement := "REVOKE " + quote(role) + " FROM " + quote(member)
 	if len(grantors) == 0 {
-		return b.exec(ctx, statement)
+		return b.sql.Exec(ctx, statement)
 	}
 	for _, g := range grantors {
-		if err := b.exec(ctx, statement+" GRANTED BY "+quote(g)); err != nil {
+		if err := b.sql.Exec(ctx, statement+" GRANTED BY "+quote(g)); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func (b *Backend) createAccount(ctx context.Context, name string) error {
 		// The verifier has no quote in it.
 		statement += " PASSWORD '" + verifier + "'"
 	}
-	return b.exec(ctx, statement)
+	return b.sql.Exec(ctx, statement)
 }
 
 func (b *Backend) alterAccount(ctx context.Context, name, option string) error {
@@ -87,7 +87,7 @@ func (b *Backend) alterAccount(ctx context.Context, name, option string) error {
 	if a != nil && a.super {
 		return provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the subject is a superuser of the server, whose account is left alone"))
 	}
-	return b.exec(ctx, "ALTER ROLE "+quote(name)+" "+option)
+	return b.sql.Exec(ctx, "ALTER ROLE "+quote(name)+" "+option)
 }
 
 // CreateEntitlement implements provisioning.EntitlementCreator.
@@ -95,7 +95,7 @@ func (b *Backend) CreateEntitlement(ctx context.Context, role string) error {
 	if len(role) > maxName {
 		return provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the name %q is longer than %d bytes, which PostgreSQL cuts", role, maxName))
 	}
-	return b.exec(ctx, "CREATE ROLE "+quote(role)+" NOLOGIN")
+	return b.sql.Exec(ctx, "CREATE ROLE "+quote(role)+" NOLOGIN")
 }
 
 // RemoveAllMembers implements provisioning.EntitlementEmptier.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"getcakewalk.io/access-operator/internal/provisioning"
+	"getcakewalk.io/access-operator/internal/sqlclient"
 )
 
 // Options say which server is spoken to, and as whom.
@@ -43,7 +44,7 @@ type Options struct {
 // Backend is a provisioning.Backend. It may be used by several goroutines.
 type Backend struct {
 	options Options
-	db      *sql.DB
+	sql     *sqlclient.Client
 }
 
 var (
@@ -51,9 +52,6 @@ var (
 	_ provisioning.EntitlementEmptier = (*Backend)(nil)
 	_ provisioning.EntitlementCreator = (*Backend)(nil)
 )
-
-// maxConnections is how many connections are open at the same time.
-const maxConnections = 4
 
 // New returns a Backend. It connects when it is used; Close ends its connections.
 func New(o Options) (*Backend, error) {
@@ -77,18 +75,15 @@ func New(o Options) (*Backend, error) {
 		"search_path": "pg_catalog",
 	}
 	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(maxConnections)
-	db.SetMaxIdleConns(maxConnections)
-	db.SetConnMaxIdleTime(time.Minute)
-	return &Backend{options: o, db: db}, nil
+	return &Backend{options: o, sql: sqlclient.New(db, sqlclient.Options{Timeout: o.Timeout, Limiter: o.Limiter, Word: word, WithoutTLS: withoutTLS})}, nil
 }
 
 // Close ends the connections.
-func (b *Backend) Close() { _ = b.db.Close() }
+func (b *Backend) Close() { b.sql.Close() }
 
 // Check implements provisioning.Backend.
 func (b *Backend) Check(ctx context.Context) error {
-	_, err := queryStrings(ctx, b, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname = current_user")
+	_, err := b.sql.Strings(ctx, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname = current_user")
 	return err
 }
 
@@ -104,7 +99,7 @@ type account struct {
 // findAccount returns the role of a name, nil for none. Names of roles are unique, and have a case.
 func (b *Backend) findAccount(ctx context.Context, name string) (*account, error) {
 	var found *account
-	err := b.query(ctx, func(rows *sql.Rows) error {
+	err := b.sql.Query(ctx, func(rows *sql.Rows) error {
 		found = &account{}
 		return rows.Scan(&found.oid, &found.canLogin, &found.super, &found.members)
 	}, `SELECT r.oid, r.rolcanlogin, r.rolsuper, (SELECT count(*) FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid)
@@ -154,7 +149,7 @@ func (b *Backend) membership(ctx context.Context, a *account, subject, role stri
 		return m, provisioning.Permanent(provisioning.ReasonEntitlementNotFound, fmt.Errorf("the server has no role %q", role))
 	}
 	// From version 16 on a member is listed once for each who granted it.
-	members, err := queryStrings(ctx, b, `SELECT DISTINCT u.rolname::text FROM pg_catalog.pg_auth_members m
+	members, err := b.sql.Strings(ctx, `SELECT DISTINCT u.rolname::text FROM pg_catalog.pg_auth_members m
 		JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
 		WHERE r.rolname::text = $1::text LIMIT $2::int`, role, maxMembers+1)
 	if err != nil {
@@ -173,7 +168,7 @@ func (b *Backend) membership(ctx context.Context, a *account, subject, role stri
 	if a == nil {
 		return m, nil
 	}
-	m.Inherited, err = queryStrings(ctx, b, `SELECT DISTINCT d.rolname::text FROM pg_catalog.pg_auth_members m
+	m.Inherited, err = b.sql.Strings(ctx, `SELECT DISTINCT d.rolname::text FROM pg_catalog.pg_auth_members m
 		JOIN pg_catalog.pg_roles d ON d.oid = m.roleid JOIN pg_catalog.pg_roles r ON r.rolname::text = $2::text
 		WHERE m.member = $1::oid AND d.oid <> r.oid AND pg_catalog.pg_has_role(d.oid, r.oid, 'MEMBER') LIMIT 100`, a.oid, role)
 	return m, err
@@ -181,7 +176,7 @@ func (b *Backend) membership(ctx context.Context, a *account, subject, role stri
 
 // HasEntitlement implements provisioning.EntitlementCreator.
 func (b *Backend) HasEntitlement(ctx context.Context, role string) (bool, error) {
-	found, err := queryStrings(ctx, b, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname::text = $1::text", role)
+	found, err := b.sql.Strings(ctx, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname::text = $1::text", role)
 	return len(found) > 0, err
 }
 
