@@ -301,6 +301,12 @@ func TestKubernetesLeavesForeignBindings(t *testing.T) {
 	if got := c.Holders(t, role); !slices.Contains(got, cyd) || slices.Contains(got, bob) {
 		t.Errorf("holders %v", got)
 	}
+	if _, err := e.Provision(t.Context(), provisioning.Subject{ID: bob}, goal(provisioning.Grant), intend); err != nil {
+		t.Error(err)
+	}
+	if got := c.Holders(t, role); !slices.Contains(got, cyd) || !slices.Contains(got, bob) {
+		t.Errorf("holders %v", got)
+	}
 }
 
 func TestKubernetesSaysWhichRightIsMissing(t *testing.T) {

@@ -131,10 +131,11 @@ func (b *Backend) add(ctx context.Context, subject string, r role) error {
 		return provisioning.Permanent(provisioning.ReasonRefused,
 			fmt.Errorf("%s %q is in the way: the operator did not make it, and will not change it", r.bindingKind(), name(there)))
 	}
-	if len(there.Subjects) == 1 && b.is(there.Subjects[0], subject) {
+	if b.names(*there, subject) {
 		return nil
 	}
-	there.Subjects = wanted.Subjects
+	// Somebody else was put into it, and stays.
+	there.Subjects = append(there.Subjects, wanted.Subjects...)
 	return b.api.update(ctx, r, there)
 }
 
