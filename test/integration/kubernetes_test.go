@@ -41,6 +41,7 @@ type cluster struct {
 	proxy   *provisioningtest.HTTPProxy
 	secrets []string
 	bound   string // the Secret that the token in force is bound to
+	kind    string // what subjects are
 }
 
 var _ provisioningtest.Target = (*cluster)(nil)
@@ -63,7 +64,7 @@ func startCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{admin: admin, config: config}
+	c := &cluster{admin: admin, config: config, kind: rbacv1.UserKind}
 	c.proxy = provisioningtest.NewHTTPProxy(t, config.Host)
 	if c.proxy.Transport, err = rest.TransportFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAData: config.CAData}}); err != nil {
 		t.Fatal(err)
@@ -112,7 +113,13 @@ func (c *cluster) newToken(tb testing.TB) {
 }
 
 func TestKubernetesConformance(t *testing.T) {
-	provisioningtest.RunConformance(t, startCluster(t))
+	for _, kind := range []string{rbacv1.UserKind, rbacv1.GroupKind} {
+		t.Run(kind, func(t *testing.T) {
+			c := startCluster(t)
+			c.kind = kind
+			provisioningtest.RunConformance(t, c)
+		})
+	}
 }
 
 func (c *cluster) Traits() provisioningtest.Traits {
@@ -148,8 +155,8 @@ func (c *cluster) Backend(tb testing.TB) provisioning.Backend {
 	return c.backend(tb, c.proxy.URL, c.secrets[len(c.secrets)-1])
 }
 
-func (*cluster) backend(tb testing.TB, url, token string) *kubernetes.Backend {
-	b, err := kubernetes.New(kubernetes.Options{Config: &rest.Config{Host: url, BearerToken: token}, SubjectKind: rbacv1.UserKind, Timeout: 3 * time.Second})
+func (c *cluster) backend(tb testing.TB, url, token string) *kubernetes.Backend {
+	b, err := kubernetes.New(kubernetes.Options{Config: &rest.Config{Host: url, BearerToken: token}, SubjectKind: c.kind, Timeout: 3 * time.Second})
 	must(tb, err)
 	tb.Cleanup(b.Close)
 	return b
@@ -191,7 +198,7 @@ func (c *cluster) AddEntitlement(tb testing.TB, entitlement string, holders ...s
 		limit <- struct{}{}
 		all.Go(func() {
 			defer func() { <-limit }()
-			meta := metav1.ObjectMeta{Name: kubernetes.BindingName(rbacv1.UserKind, h, entitlement), Labels: map[string]string{"app.kubernetes.io/managed-by": "access-operator"}}
+			meta := metav1.ObjectMeta{Name: kubernetes.BindingName(c.kind, h, entitlement), Labels: map[string]string{"app.kubernetes.io/managed-by": "access-operator"}}
 			if err := c.bind(tb.Context(), meta, entitlement, h); err != nil {
 				tb.Error(err)
 			}
@@ -206,7 +213,7 @@ func (c *cluster) bind(ctx context.Context, meta metav1.ObjectMeta, entitlement 
 	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: name}
 	var subjects []rbacv1.Subject
 	for _, u := range users {
-		subjects = append(subjects, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: u})
+		subjects = append(subjects, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: c.kind, Name: u})
 	}
 	var err error
 	if namespace == "" {
