@@ -61,7 +61,7 @@ const (
 )
 
 // Execute implements provisioning.Executor. A Job that is not finished is waited for, whichever attempt it is; a new one
-// is made only where the last one of this run asked for that.
+// is made only where the last one asked for that, or a person started the task over.
 func (e *Executor) Execute(ctx context.Context, task provisioning.Task) (string, error) {
 	if task.Namespace != e.options.Namespace {
 		return "", provisioning.Permanent(provisioning.ReasonRefused, errors.New("the task is in another namespace than the connector"))
@@ -89,7 +89,8 @@ func startsOver(last *batchv1.Job, task provisioning.Task) bool {
 	return finished(last) && last.Labels[labelRun] != runOf(task)
 }
 
-// lastJob returns the task's Job that was made last, or one that is not finished, which goes first. Nil where there is none.
+// lastJob returns the task's Job that was made last, nil where there is none. All before it are finished: none is made
+// while another runs.
 func (e *Executor) lastJob(ctx context.Context, task provisioning.Task) (*batchv1.Job, error) {
 	jobs, err := e.options.Client.BatchV1().Jobs(e.options.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: labelTask + "=" + task.ID, Limit: maxJobs,
@@ -100,9 +101,6 @@ func (e *Executor) lastJob(ctx context.Context, task provisioning.Task) (*batchv
 	var last *batchv1.Job
 	for i := range jobs.Items {
 		j := &jobs.Items[i]
-		if !finished(j) {
-			return j, nil
-		}
 		if last == nil || j.CreationTimestamp.After(last.CreationTimestamp.Time) ||
 			(j.CreationTimestamp.Equal(&last.CreationTimestamp) && attemptOf(j) > attemptOf(last)) {
 			last = j
