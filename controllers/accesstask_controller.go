@@ -8,27 +8,32 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	accessac "getcakewalk.io/access-operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/audit"
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// +kubebuilder:rbac:groups=access.getcakewalk.io,resources=accesstasks,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=access.getcakewalk.io,resources=accesstasks,verbs=list;watch;delete
 // +kubebuilder:rbac:groups=access.getcakewalk.io,resources=accesstasks/status,verbs=patch
-// +kubebuilder:rbac:groups=access.getcakewalk.io,resources=connectors,verbs=get;list;watch
+// +kubebuilder:rbac:groups=access.getcakewalk.io,resources=connectors,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// An event names the version of its object, and each is told after a write: none is ever repeated, which would take patch.
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 const (
 	// taskWorkers is how many tasks are visited at the same time. Slots per connector, of which there are at most 32, keep
@@ -59,26 +64,37 @@ type Targets interface {
 	Forget(connector types.NamespacedName)
 }
 
-// AccessTaskReconciler runs AccessTasks to completion. All fields but Now are required.
+// AccessTaskReconciler runs AccessTasks to completion. All fields but Clock and Leading are required.
 type AccessTaskReconciler struct {
 	// Client reads from the cache and writes to the API server.
 	client.Client
 	// Recorder records events.
 	Recorder events.EventRecorder
-	// Audit is the audit log: one line per change of access that took effect.
-	Audit logr.Logger
+	// Live reads from the API server what the cache does not hold whole.
+	Live client.Reader
+	// Audit is the audit log. What cannot be written there is not done.
+	Audit *audit.Log
 	// Targets gives access to the target systems.
 	Targets Targets
+	// Cakewalk gives the clients of Cakewalk's Open API.
+	Cakewalk Cakewalk
+	// Lookout asks Cakewalk about tasks that wait.
+	Lookout *Lookout
 	// Gates are shared with the ConnectorReconciler.
 	Gates *Gates
 	// Lineup knows the order of the tasks of a person in an application.
 	Lineup *Lineup
 	// Metrics are shared by all reconcilers.
 	Metrics *Metrics
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
+	// Clock is the clock; nil is the system's.
+	Clock clock.WithTicker
+	// Leading is asked before every change in a target system; an error means that another process may lead. Nil: none can.
+	Leading func() error
 	// Probe asks for a Connector to be probed soon.
 	Probe func(connector types.NamespacedName)
+
+	writes writes
+	names  names
 }
 
 var _ reconcile.Reconciler = (*AccessTaskReconciler)(nil)
@@ -90,10 +106,11 @@ func (r *AccessTaskReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("accesstask").
-		For(&accessv1alpha1.AccessTask{}).
+		For(&accessv1alpha1.AccessTask{}, builder.WithPredicates(r.notClosed())).
 		Watches(&accessv1alpha1.Connector{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), wakingChanges()).
+		Watches(&accessv1alpha1.WebhookReceiver{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(&wakeSource{reconciler: r}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: taskWorkers, ReconciliationTimeout: reconcileTimeout}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: taskWorkers, ReconciliationTimeout: reconcileTimeout, NewQueue: r.newQueue()}).
 		Complete(r)
 }
 
@@ -101,20 +118,28 @@ func (r *AccessTaskReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 func (r *AccessTaskReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	defer r.Gates.leave(req.NamespacedName)
 	task := &accessv1alpha1.AccessTask{}
-	if err := r.Get(ctx, req.NamespacedName, task); err != nil {
+	if err := r.read(ctx, req.NamespacedName, task); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Gates.unpark(req.NamespacedName)
+			r.writes.forget(req.NamespacedName)
+			r.Lookout.forget(req.NamespacedName)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !task.DeletionTimestamp.IsZero() {
 		return reconcile.Result{}, nil
 	}
-	connectors, err := r.connectors(ctx, req.Namespace)
+	if r.writes.stale(req.NamespacedName, task.ResourceVersion) {
+		// What was written is on its way, and brings the task back.
+		return reconcile.Result{RequeueAfter: time.Second}, nil
+	}
+	v, err := r.view(ctx, task)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	d := decide(view{task: task, connectors: connectors, lineup: r.Lineup, now: r.now(), changedAt: r.Gates.changedAt})
+	d := decide(v)
+	ctx, visited := trace(ctx, task, d)
+	defer func() { visited(d) }()
 	switch d.verb {
 	case verbDelete:
 		// The object is gone, or was changed meanwhile and comes back by itself.
@@ -135,25 +160,73 @@ func (r *AccessTaskReconciler) Reconcile(ctx context.Context, req reconcile.Requ
 	return r.write(ctx, task, d)
 }
 
+// read reads a task, from the API server where the cache does not hold it whole.
+func (r *AccessTaskReconciler) read(ctx context.Context, name types.NamespacedName, task *accessv1alpha1.AccessTask) error {
+	err := r.Get(ctx, name, task)
+	if err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil {
+		return err
+	}
+	// By a list, for which the controllers have the right.
+	var found accessv1alpha1.AccessTaskList
+	if err := r.Live.List(ctx, &found, client.InNamespace(name.Namespace), client.MatchingFields{"metadata.name": name.Name}); err != nil {
+		return fmt.Errorf("reading a task: %w", err)
+	}
+	if len(found.Items) == 0 {
+		return apierrors.NewNotFound(accessv1alpha1.GroupVersion.WithResource("accesstasks").GroupResource(), name.Name)
+	}
+	found.Items[0].DeepCopyInto(task)
+	return nil
+}
+
+// view gathers what a decision about a task rests on.
+func (r *AccessTaskReconciler) view(ctx context.Context, task *accessv1alpha1.AccessTask) (view, error) {
+	v := view{task: task, told: r.Lookout.told(client.ObjectKeyFromObject(task)), lineup: r.Lineup, now: r.now(), changedAt: r.Gates.changedAt}
+	var err error
+	if v.receiver, err = r.receiver(ctx, task); err != nil {
+		return v, err
+	}
+	v.connectors, err = r.connectors(ctx, task.Namespace)
+	return v, err
+}
+
+// receiver returns the WebhookReceiver that stored a task, the cache's own object, which must not be changed; nil for none
+// or one that does not exist.
+func (r *AccessTaskReconciler) receiver(ctx context.Context, task *accessv1alpha1.AccessTask) (*accessv1alpha1.WebhookReceiver, error) {
+	if task.Spec.ReceiverRef == nil {
+		return nil, nil
+	}
+	receiver := &accessv1alpha1.WebhookReceiver{}
+	err := r.Get(ctx, types.NamespacedName{Namespace: task.Namespace, Name: task.Spec.ReceiverRef.Name}, receiver, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the WebhookReceiver of a task: %w", err)
+	}
+	return receiver, nil
+}
+
 // write records the outcome: status, event, metrics and audit log.
 func (r *AccessTaskReconciler) write(ctx context.Context, task *accessv1alpha1.AccessTask, d decision) (reconcile.Result, error) {
 	status := settle(task, d.base, d.connector, r.kindOf(d.connector), d.outcome, r.now())
-	after := d.outcome.after
-	if d.outcome.finished != "" {
-		after = ttlLeft(task)
-	}
-	if err := r.apply(ctx, task, status); err != nil {
+	settleReport(&status, task, d.receiver, d.outcome, r.now())
+	if err := r.apply(ctx, task, status, d.found); err != nil {
 		return again(err)
 	}
-	return reconcile.Result{RequeueAfter: after}, nil
+	r.Lookout.forget(client.ObjectKeyFromObject(task))
+	return reconcile.Result{RequeueAfter: d.outcome.after}, nil
 }
 
-// apply writes a status where it differs, and tells of the change. The write fails with a conflict if anybody changed
+// apply writes a status where it differs, and tells of the change: the audit log before it is written, so that a crash
+// loses no line, and everybody else after. The write fails with a conflict if anybody changed
 // the task since it was read. The task then carries what the API server stored.
-func (r *AccessTaskReconciler) apply(ctx context.Context, task *accessv1alpha1.AccessTask, status accessv1alpha1.AccessTaskStatus) error {
+func (r *AccessTaskReconciler) apply(ctx context.Context, task *accessv1alpha1.AccessTask, status accessv1alpha1.AccessTaskStatus, found findings) error {
 	before := task.Status
 	if equality.Semantic.DeepEqual(before, status) {
 		return nil
+	}
+	if err := r.Audit.Write(ctx, auditor{task: task, before: &before, after: &status, found: found}.lines()...); err != nil {
+		return err
 	}
 	if err := r.put(ctx, task, status); err != nil {
 		return err
@@ -174,11 +247,15 @@ func (r *AccessTaskReconciler) put(ctx context.Context, task *accessv1alpha1.Acc
 		return fmt.Errorf("writing status: %w", err)
 	}
 	task.ResourceVersion, task.Status = *config.ResourceVersion, status
+	r.writes.note(client.ObjectKeyFromObject(task), task.ResourceVersion)
 	return nil
 }
 
 // delete removes a task whose time to be kept is over, unless it was changed meanwhile.
 func (r *AccessTaskReconciler) delete(ctx context.Context, task *accessv1alpha1.AccessTask) error {
+	if err := r.Audit.Write(ctx, deletion(task)); err != nil {
+		return err
+	}
 	err := r.Delete(ctx, task, client.Preconditions{UID: &task.UID, ResourceVersion: &task.ResourceVersion})
 	if apierrors.IsConflict(err) {
 		return nil
@@ -223,18 +300,26 @@ func (r *AccessTaskReconciler) kindOf(c *accessv1alpha1.Connector) string {
 }
 
 func (r *AccessTaskReconciler) now() time.Time {
-	if r.Now == nil {
+	if r.Clock == nil {
 		return time.Now()
 	}
-	return r.Now()
+	return r.Clock.Now()
 }
 
-// ttlLeft is when a task that finishes now is to be deleted; zero for never.
-func ttlLeft(task *accessv1alpha1.AccessTask) time.Duration {
-	ttl := task.Spec.TTLSecondsAfterFinished
-	if ttl == nil {
-		return 0
+// ticker ticks by the reconciler's clock.
+func (r *AccessTaskReconciler) ticker(every time.Duration) clock.Ticker {
+	if r.Clock == nil {
+		return clock.RealClock{}.NewTicker(every)
 	}
-	// A moment later: what the decision compares is rounded to seconds.
-	return time.Duration(*ttl)*time.Second + time.Second
+	return r.Clock.NewTicker(every)
+}
+
+// newQueue makes the queue of a controller that goes by the reconciler's clock; nil is the usual one.
+func (r *AccessTaskReconciler) newQueue() func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	if r.Clock == nil {
+		return nil
+	}
+	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+		return workqueue.NewTypedRateLimitingQueueWithConfig(limiter, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name, Clock: r.Clock})
+	}
 }

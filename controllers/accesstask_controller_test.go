@@ -177,17 +177,8 @@ func TestTasksOfAnUnavailableTargetWaitWithoutUsingAttemptsAndGoOnWhenItHeals(t 
 // All wake at the same moment, as after a restart: what was received first is carried out first.
 func TestTheTasksOfAPersonAreCarriedOutInTheirOrder(t *testing.T) {
 	r, fake := newRig(t)
-	var tasks []*accessv1alpha1.AccessTask
-	for i, kind := range []string{
-		accessv1alpha1.RequestTypeGrantAccess, accessv1alpha1.RequestTypeRemoveAccess,
-		accessv1alpha1.RequestTypeGrantAccess, accessv1alpha1.RequestTypeRemoveAccess,
-	} {
-		tasks = append(tasks, r.task(withType(kind), func(t *accessv1alpha1.AccessTask) {
-			// In an hour, so that no removal has waited too long however slow the machine is.
-			at := metav1.NewMicroTime(time.Now().Add(time.Hour + time.Duration(i)*time.Microsecond))
-			t.Spec.ReceivedTime = &at
-		}))
-	}
+	change := withType(accessv1alpha1.RequestTypeChangePermissionLevel)
+	tasks := []*accessv1alpha1.AccessTask{r.task(withLevel(nil)), r.task(change), r.task(change, withLevel(nil)), r.task(change)}
 	for _, task := range tasks {
 		r.until(task, accessv1alpha1.ReasonNoConnector)
 	}
@@ -195,8 +186,28 @@ func TestTheTasksOfAPersonAreCarriedOutInTheirOrder(t *testing.T) {
 	for _, task := range tasks {
 		r.until(task, accessv1alpha1.ReasonProvisioned)
 	}
-	const ann = " editors ann@example.com"
-	if diff := cmp.Diff([]string{"AddEntitlement" + ann, "RemoveEntitlement" + ann, "AddEntitlement" + ann, "RemoveEntitlement" + ann}, fake.Changes()); diff != "" {
+	const members, editors = "Entitlement members ann@example.com", "Entitlement editors ann@example.com"
+	want := []string{"Add" + members, "Add" + editors, "Remove" + members, "Remove" + editors, "Add" + members, "Add" + editors, "Remove" + members}
+	if diff := cmp.Diff(want, fake.Changes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatWasGrantedAndRemovedBeforeItCouldBeDoneIsNeverGranted(t *testing.T) {
+	r, fake := newRig(t)
+	removal := withType(accessv1alpha1.RequestTypeRemoveAccess)
+	grants := []*accessv1alpha1.AccessTask{r.task(), nil}
+	removals := []*accessv1alpha1.AccessTask{r.task(removal), nil}
+	grants[1], removals[1] = r.task(), r.task(removal, withLevel(nil))
+	newest := r.task(withLevel(nil))
+	r.until(newest, accessv1alpha1.ReasonNoConnector)
+	r.connector("a")
+	for i := range grants {
+		r.until(grants[i], accessv1alpha1.ReasonSuperseded)
+		r.until(removals[i], accessv1alpha1.ReasonAlreadyProvisioned)
+	}
+	r.until(newest, accessv1alpha1.ReasonProvisioned)
+	if diff := cmp.Diff([]string{"AddEntitlement members ann@example.com"}, fake.Changes()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -20,6 +20,10 @@ import (
 // view is everything that a decision about a task rests on.
 type view struct {
 	task *accessv1alpha1.AccessTask
+	// receiver is the WebhookReceiver that stored the task; nil for none, or one that does not exist any more.
+	receiver *accessv1alpha1.WebhookReceiver
+	// told is the outcome of a task that Cakewalk, asked while the task waited, knows to be closed; nil for none.
+	told *outcome
 	// connectors are all Connectors of the task's namespace.
 	connectors []*accessv1alpha1.Connector
 	// lineup knows the order of the tasks of a person in an application.
@@ -50,12 +54,17 @@ type decision struct {
 	verb verb
 	// base is the status to go on from: the task's own, or a fresh start of it.
 	base accessv1alpha1.AccessTaskStatus
+	// receiver and connectors are those of the view.
+	receiver   *accessv1alpha1.WebhookReceiver
+	connectors []*accessv1alpha1.Connector
 	// connector is the chosen one; nil where none was.
 	connector *accessv1alpha1.Connector
 	// goal is what to plan for or to provision.
 	goal provisioning.Goal
 	// outcome is what to write.
 	outcome outcome
+	// found is what an attempt found, for the audit log.
+	found findings
 	// after is when to look again; zero leaves it to events.
 	after time.Duration
 }
@@ -70,7 +79,7 @@ func decide(v view) decision {
 }
 
 func choose(v view) decision {
-	d := decision{base: *v.task.Status.DeepCopy()}
+	d := decision{base: *v.task.Status.DeepCopy(), receiver: v.receiver, connectors: v.connectors}
 	startOver := retryAsked(v.task)
 	if startOver {
 		d.base = startedOver(v.task, v.now)
@@ -79,8 +88,15 @@ func choose(v view) decision {
 		d.verb, d.outcome = verbSettle, o
 		return d
 	}
+	if v.told != nil && (!finished(&d.base) || stalledReason(&d.base) != "") {
+		d.verb, d.outcome = verbSettle, *v.told
+		return d
+	}
 	if finished(&d.base) {
 		return decideFinished(v, d)
+	}
+	if v.receiver == nil && v.task.Annotations[accessv1alpha1.AnnotationPreflight] == string(accessv1alpha1.PreflightRequired) {
+		return d.settle(v, withoutReceiver(v.task))
 	}
 	if isTrue(v.task.Spec.Suspend) {
 		return d.settle(v, outcome{reason: accessv1alpha1.ReasonSuspended, message: "spec.suspend of the task is true"})
@@ -99,14 +115,12 @@ func choose(v view) decision {
 	return decideRouted(v, d, startOver)
 }
 
-// decideFinished deletes a finished task when its time to be kept is over.
+// decideFinished deletes a finished task when its time to be kept is over, and Cakewalk knows how it ended. retention has
+// it visited then.
 func decideFinished(v view, d decision) decision {
 	d.verb = verbWait
-	if ttl := v.task.Spec.TTLSecondsAfterFinished; ttl != nil && d.base.CompletionTime != nil {
-		d.after = d.base.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(v.now)
-		if d.after <= 0 {
-			d.verb, d.after = verbDelete, 0
-		}
+	if at := expiry(v.task); !unreported(&d.base) && !at.IsZero() && !v.now.Before(at) {
+		d.verb = verbDelete
 	}
 	return d
 }
@@ -114,10 +128,12 @@ func decideFinished(v view, d decision) decision {
 // decideRouted decides about a task whose Connector is known.
 func decideRouted(v view, d decision, startOver bool) decision {
 	c := d.connector
-	if kind := kinds[v.task.Spec.Request.Type]; kind == provisioning.Grant || kind == provisioning.ChangeLevel {
-		if removal := v.lineup.overtakenBy(v.task); removal != "" {
-			return d.settle(v, superseded(removal))
-		}
+	var t turn
+	if !underWay(&d.base) {
+		t = v.lineup.turn(v.task, v.now, v.held)
+	}
+	if t.supersededBy != "" {
+		return d.settle(v, superseded(t))
 	}
 	goal, err := goalOf(v.task, c)
 	switch {
@@ -138,8 +154,8 @@ func decideRouted(v view, d decision, startOver bool) decision {
 	d.goal, d.verb = goal, verbProvision
 	if isTrue(c.Spec.DryRun) {
 		d.verb = verbPlan
-	} else if first := v.lineup.goesFirst(v.task, v.now, v.held); first != "" {
-		return d.waitForEarlier(v, first)
+	} else if t.first != "" {
+		return d.waitForEarlier(v, t)
 	}
 	return d
 }
@@ -153,18 +169,10 @@ func (v view) held(task *accessv1alpha1.AccessTask) bool {
 	return o != nil || isTrue(c.Spec.Suspend) || isTrue(c.Spec.DryRun) || c.Spec.Manual != nil
 }
 
-// waitForEarlier waits for an older task, which wakes this one when it ends. The status says so once the wait is longer
+// waitForEarlier waits for another task, which wakes this one when it ends. The status says so once the wait is longer
 // than a moment.
-func (d decision) waitForEarlier(v view, first string) decision {
-	o := outcome{
-		reason:  accessv1alpha1.ReasonWaitingForEarlierTask,
-		message: fmt.Sprintf("the older task %s of the same person and application goes first", first),
-		after:   time.Minute,
-	}
-	if kinds[v.task.Spec.Request.Type] == provisioning.Remove {
-		// It overtakes when it has waited long enough.
-		o.after = 5 * time.Second
-	}
+func (d decision) waitForEarlier(v view, t turn) decision {
+	o := earlierTask(v.task, t)
 	if v.now.Sub(receivedTime(v.task)) < waitingStatusAfter {
 		return d.waitFor(o.after)
 	}
@@ -175,13 +183,35 @@ func (d decision) waitForEarlier(v view, first string) decision {
 	return d.settle(v, o)
 }
 
-// superseded is the outcome of a task that gives access and is older than a removal that has begun.
-func superseded(removal string) outcome {
-	return outcome{
+// earlierTask is the outcome of a task that waits for another.
+func earlierTask(task *accessv1alpha1.AccessTask, t turn) outcome {
+	o := outcome{
+		reason:  accessv1alpha1.ReasonWaitingForEarlierTask,
+		message: fmt.Sprintf("the older task %s of the same person and application goes first", t.first),
+		after:   time.Minute,
+	}
+	if t.newer {
+		o.message = fmt.Sprintf("the newer removal %s of the same person and application goes first", t.first)
+	}
+	if kinds[task.Spec.Request.Type] == provisioning.Remove {
+		// It overtakes when it has waited long enough.
+		o.after = 5 * time.Second
+	}
+	return o
+}
+
+// superseded is the outcome of a task that must not run after a newer one.
+func superseded(t turn) outcome {
+	o := outcome{
 		finished: metav1.ConditionFalse,
 		reason:   accessv1alpha1.ReasonSuperseded,
-		message:  fmt.Sprintf("the newer removal %s of the same person and application was carried out first", removal),
+		message:  fmt.Sprintf("the newer task %s of the same person and application goes before it, and nothing older is done after something newer", t.supersededBy),
 	}
+	if t.look {
+		o.stalled = accessv1alpha1.ReasonSuperseded
+		o.message += "; it would have taken access away that the newer one says nothing about: look whether that is to go"
+	}
+	return o
 }
 
 // settle decides to write an outcome, or, where it would leave the task to a person who has said that it is done, to
@@ -277,7 +307,7 @@ func retryAsked(task *accessv1alpha1.AccessTask) bool {
 func startedOver(task *accessv1alpha1.AccessTask, now time.Time) accessv1alpha1.AccessTaskStatus {
 	s := *task.Status.DeepCopy()
 	s.LastHandledRetry = annotation(task, accessv1alpha1.AnnotationRetry)
-	s.Attempts, s.StartTime, s.LastAttemptTime, s.NextAttemptTime, s.CompletionTime = nil, nil, nil, nil, nil
+	s.Attempts, s.StartTime, s.LastAttemptTime, s.NextAttemptTime, s.CompletionTime, s.LastCheckTime = nil, nil, nil, nil, nil, nil
 	meta.RemoveStatusCondition(&s.Conditions, accessv1alpha1.ConditionStalled)
 	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
 		Type:               accessv1alpha1.ConditionSucceeded,

@@ -140,6 +140,7 @@ func TestDecide(t *testing.T) {
 		}
 	}
 	removal := withType(accessv1alpha1.RequestTypeRemoveAccess)
+	another := &accessv1alpha1.NamedObject{Name: "Viewer"}
 	begun := withStatus(retryingAt(t0.Add(time.Minute)), func(s *accessv1alpha1.AccessTaskStatus) { s.StartTime = new(metav1.NewTime(t0)) })
 	handMade := func(t *accessv1alpha1.AccessTask) { t.Spec.ReceiverRef = nil }
 	const complete, retry = accessv1alpha1.AnnotationComplete, accessv1alpha1.AnnotationRetry
@@ -353,20 +354,28 @@ func TestDecide(t *testing.T) {
 			task: newTask(receivedAt(-60)), siblings: sibling(-61, removal, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonWaitingForEarlierTask, wantConnector: "a",
 		},
-		"a grant that is older than a removal that has not begun goes first": {
+		"a grant that is older than a removal is superseded, begun or not": {
 			task: newTask(), siblings: sibling(1, removal), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbSettle, wantReason: accessv1alpha1.ReasonSuperseded, wantConnector: "a",
+		},
+		"a grant that is older than a removal of another level goes first": {
+			task: newTask(), siblings: sibling(1, removal, withLevel(another)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
 		},
-		"a removal lets an older grant go first": {
-			task: newTask(removal), siblings: sibling(-1), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+		"a removal lets an older grant of another level go first": {
+			task: newTask(removal), siblings: sibling(-1, withLevel(another)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbWait, wantConnector: "a", wantAfter: 5 * time.Second,
 		},
+		"a removal lets no older grant of the same level go first": {
+			task: newTask(removal), siblings: sibling(-1), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
+		},
 		"a removal does not wait for an older grant that fails": {
-			task: newTask(removal), siblings: sibling(-1, begun), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			task: newTask(removal), siblings: sibling(-1, begun, withLevel(another)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
 		},
 		"nor for long": {
-			task: newTask(removal, receivedAt(-31)), siblings: sibling(-32), connectors: []*accessv1alpha1.Connector{newConnector("a")},
+			task: newTask(removal, receivedAt(-31)), siblings: sibling(-32, withLevel(another)), connectors: []*accessv1alpha1.Connector{newConnector("a")},
 			wantVerb: verbProvision, wantConnector: "a", wantLevel: 1,
 		},
 		"nobody waits for what is left to a person": {
@@ -406,7 +415,7 @@ func TestDecide(t *testing.T) {
 		},
 		"a finished task is kept for its time": {
 			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = new(int32(7200)) }),
-			wantVerb: verbWait, wantAfter: time.Hour,
+			wantVerb: verbWait,
 		},
 		"a finished task whose time is over is deleted": {
 			task:     newTask(withStatus(done(nil, true)), func(t *accessv1alpha1.AccessTask) { t.Spec.TTLSecondsAfterFinished = new(int32(3600)) }),

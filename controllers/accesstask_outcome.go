@@ -32,6 +32,8 @@ type outcome struct {
 	after time.Duration
 	// costs tells whether an attempt was used up.
 	costs bool
+	// approvedThere tells that the task is approved in Cakewalk.
+	approvedThere bool
 	// closes tells what the connector's gate has to know: it is unavailable, or asks for fewer requests.
 	closes closing
 }

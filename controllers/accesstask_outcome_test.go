@@ -147,6 +147,9 @@ func TestKstatus(t *testing.T) {
 			if want, _, _ := strings.Cut(name, " "); reasonOf(&task.Status) != want {
 				t.Fatalf("the reason is %s", reasonOf(&task.Status))
 			}
+			if diff := cmp.Diff(task.Status, settle(task, task.Status, newConnector("a"), "scim", tc.outcome, t0.Add(2*time.Second))); diff != "" {
+				t.Errorf("the same outcome later is another status, which would be written for ever: %s", diff)
+			}
 			object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(task)
 			if err != nil {
 				t.Fatal(err)

@@ -34,31 +34,65 @@ func (r *AccessTaskReconciler) act(ctx context.Context, task *accessv1alpha1.Acc
 	if err != nil {
 		return d.fail(task, err, r.now())
 	}
-	in, parked, err := r.Gates.enter(entry{
+	e := entry{
 		connector: name,
 		task:      types.NamespacedName{Namespace: task.Namespace, Name: task.Name},
 		subject:   strings.ToLower(subject.ID),
 		slots:     int(max(d.connector.Spec.Limits.MaxConcurrent, 1)),
-		order:     receivedTime(task),
-		removes:   d.goal.Kind == provisioning.Remove && d.verb == verbProvision,
-	})
-	if err != nil {
-		// In a moment the cache shows that the removal has begun.
-		return d.waitFor(time.Second)
+		order:     orderTime(task),
+		kind:      d.goal.Kind,
 	}
-	if !in {
+	if in, parked := r.Gates.enter(e); !in {
 		return d.park(parked)
 	}
 	d.base.Subject = subject.ID
 	if d.verb == verbPlan {
 		return r.plan(ctx, engine, subject, d)
 	}
-	return r.provision(ctx, task, engine, subject, d)
+	d, goOn := r.preflight(ctx, task, engine, d)
+	if !goOn {
+		return d
+	}
+	d, goOn = r.inOrder(task, d, &e)
+	if !goOn {
+		return d
+	}
+	undo, err := r.Gates.begin(e)
+	if err != nil {
+		// In a moment the cache shows that the removal has begun.
+		return d.waitFor(time.Second)
+	}
+	return r.provision(ctx, task, engine, subject, d, undo)
+}
+
+// inOrder decides again about a task's turn where Cakewalk told when it created the task.
+func (r *AccessTaskReconciler) inOrder(task *accessv1alpha1.AccessTask, d decision, e *entry) (decision, bool) {
+	dated := *task
+	dated.Status = d.base
+	e.order = orderTime(&dated)
+	if e.order.Equal(orderTime(task)) {
+		return d, true
+	}
+	v := view{task: &dated, connectors: d.connectors, lineup: r.Lineup, now: r.now()}
+	switch t := r.Lineup.turn(&dated, v.now, v.held); {
+	case t.supersededBy != "":
+		return d.settle(v, superseded(t)), false
+	case t.first != "":
+		// At once, so that what Cakewalk told is known to the others.
+		return d.settle(v, earlierTask(task, t)), false
+	default:
+		return d, true
+	}
 }
 
 // target returns the engine and whom the task is about.
 func (r *AccessTaskReconciler) target(ctx context.Context, task *accessv1alpha1.AccessTask, d decision) (*provisioning.Engine, provisioning.Subject, error) {
 	engine, err := r.Targets.Engine(ctx, d.connector)
+	if err == nil && r.Leading != nil {
+		allowed := *engine
+		allowed.Allowed = r.Leading
+		engine = &allowed
+	}
 	if err != nil || onlyWhereListed(d.goal.Kind) {
 		return engine, provisioning.Subject{}, err
 	}
@@ -99,8 +133,8 @@ type notRecordedError struct{ error }
 func (e notRecordedError) Unwrap() error { return e.error }
 
 // provision brings the target system to the goal. The attempt and its plan are recorded before the first change is made,
-// in a write that fails if anybody changed the task meanwhile.
-func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alpha1.AccessTask, engine *provisioning.Engine, s provisioning.Subject, d decision) decision {
+// in a write that fails if anybody changed the task meanwhile: then undo forgets that the task began.
+func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alpha1.AccessTask, engine *provisioning.Engine, s provisioning.Subject, d decision, undo func()) decision {
 	start := r.now()
 	before := d.base
 	again := underWay(&before)
@@ -131,7 +165,7 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 			message:       "changing the target system: " + summary(withResults(nil, planned(i.Changes), start)),
 			unprovisioned: accessv1alpha1.ReasonNotProvisioned,
 		}, start)
-		if err := r.apply(ctx, task, status); err != nil {
+		if err := r.apply(ctx, task, status, findings{intended: i.Changes, seen: i.Seen}); err != nil {
 			return notRecordedError{err}
 		}
 		return nil
@@ -139,9 +173,14 @@ func (r *AccessTaskReconciler) provision(ctx context.Context, task *accessv1alph
 	now := r.now()
 	if _, unrecorded := errors.AsType[notRecordedError](err); unrecorded {
 		// Nothing was changed; the task comes back with its newer version, or when the API server takes writes again.
+		undo()
 		return d.waitFor(time.Second)
 	}
-	d.verb = verbSettle
+	if r.Leading != nil && r.Leading() != nil {
+		// Whoever leads now observes what was done, and writes down the rest.
+		return d.waitFor(time.Second)
+	}
+	d.verb, d.found = verbSettle, findings{seen: result.Seen, results: result.Results}
 	if result.InEffect != nil {
 		d.base.Changes = withResults(recorded(&before, result.InEffect, now), result.Results, now)
 	}
@@ -210,7 +249,16 @@ func (d decision) park(parked time.Duration) decision {
 	return d
 }
 
-// receivedTime is a task's place among the others.
+// orderTime is a task's place among those of the same person and application: when Cakewalk created it, or, where that is
+// not known, when it was received.
+func orderTime(task *accessv1alpha1.AccessTask) time.Time {
+	if t := task.Status.TaskCreationTime; t != nil {
+		return t.Time
+	}
+	return receivedTime(task)
+}
+
+// receivedTime is when a task was received.
 func receivedTime(task *accessv1alpha1.AccessTask) time.Time {
 	if task.Spec.ReceivedTime != nil {
 		return task.Spec.ReceivedTime.Time

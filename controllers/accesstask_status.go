@@ -70,18 +70,22 @@ func conditionSetter(s *accessv1alpha1.AccessTaskStatus, generation int64, now t
 	}
 }
 
-// settleProgress sets Reconciling and Stalled: at most one of them, none on a task that finished well (kstatus).
+// settleProgress sets Reconciling and Stalled: at most one of them, none on a task that finished well (kstatus). Each is set
+// once, so that its transition time stays while it does.
 func settleProgress(set func(string, metav1.ConditionStatus, string, string), status metav1.ConditionStatus, o outcome) {
-	set(accessv1alpha1.ConditionReconciling, "", "", "")
-	set(accessv1alpha1.ConditionStalled, "", "", "")
+	var stalled, reconciling metav1.ConditionStatus
+	progress := accessv1alpha1.ReasonProgressing
 	switch {
 	case o.stalled != "":
-		set(accessv1alpha1.ConditionStalled, metav1.ConditionTrue, o.stalled, o.message)
-	case status == metav1.ConditionUnknown && o.reason == accessv1alpha1.ReasonRetrying:
-		set(accessv1alpha1.ConditionReconciling, metav1.ConditionTrue, accessv1alpha1.ReasonProgressingWithRetry, o.message)
+		stalled = metav1.ConditionTrue
 	case status == metav1.ConditionUnknown:
-		set(accessv1alpha1.ConditionReconciling, metav1.ConditionTrue, accessv1alpha1.ReasonProgressing, o.message)
+		reconciling = metav1.ConditionTrue
+		if o.reason == accessv1alpha1.ReasonRetrying {
+			progress = accessv1alpha1.ReasonProgressingWithRetry
+		}
 	}
+	set(accessv1alpha1.ConditionReconciling, reconciling, progress, o.message)
+	set(accessv1alpha1.ConditionStalled, stalled, o.stalled, o.message)
 }
 
 // settleRoute sets Routed and names the Connector. A task that a person completed keeps where it was routed.

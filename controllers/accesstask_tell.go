@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -18,10 +19,10 @@ import (
 // maxNote is the longest note of an event, in bytes; the API server takes 1 KiB.
 const maxNote = 1000
 
-// tell makes known what a written status changed: an event where the summary's reason changed, audit lines for changes
-// that took effect, and the metrics of a task that finished.
+// tell makes known what a written status changed: an event where the summary's reason or what Cakewalk has to do with it
+// changed, and the metrics of a task that finished.
 func (r *AccessTaskReconciler) tell(ctx context.Context, task *accessv1alpha1.AccessTask, before accessv1alpha1.AccessTaskStatus) {
-	r.audit(task, before)
+	r.tellOfCakewalk(task, &before)
 	s := meta.FindStatusCondition(task.Status.Conditions, accessv1alpha1.ConditionSucceeded)
 	if s == nil || s.Reason == reasonOf(&before) {
 		return
@@ -45,39 +46,6 @@ func (r *AccessTaskReconciler) tell(ctx context.Context, task *accessv1alpha1.Ac
 	}
 }
 
-// audit writes one line for every change that was newly seen to be in effect, or accepted by a target system that cannot
-// show it. Of persons it names the subject; who asked and who approved are named by their ids.
-func (r *AccessTaskReconciler) audit(task *accessv1alpha1.AccessTask, before accessv1alpha1.AccessTaskStatus) {
-	known := map[accessv1alpha1.TaskChange]bool{}
-	for _, c := range before.Changes {
-		known[comparable(c)] = true
-	}
-	for _, c := range task.Status.Changes {
-		if c.State == accessv1alpha1.ChangePlanned || known[comparable(c)] {
-			continue
-		}
-		r.Audit.Info("Access changed",
-			"namespace", task.Namespace,
-			"task", task.Name,
-			"requestType", requestType(task),
-			"connector", connectorName(task),
-			"backend", task.Status.Backend,
-			"subject", task.Status.Subject,
-			"action", c.Action,
-			"entitlement", c.Entitlement,
-			"state", c.State,
-			"receiver", receiverName(task),
-			"requestedBy", requesterID(task),
-			"reviewedBy", reviewerIDs(task),
-		)
-	}
-}
-
-// comparable is a change without its pointers.
-func comparable(c accessv1alpha1.TaskChange) accessv1alpha1.TaskChange {
-	return accessv1alpha1.TaskChange{Action: c.Action, Entitlement: c.Entitlement, State: c.State}
-}
-
 func requestType(task *accessv1alpha1.AccessTask) string {
 	if task.Spec.Request == nil {
 		return ""
@@ -92,27 +60,29 @@ func connectorName(task *accessv1alpha1.AccessTask) string {
 	return task.Status.ConnectorRef.Name
 }
 
-func receiverName(task *accessv1alpha1.AccessTask) string {
-	if task.Spec.ReceiverRef == nil {
-		return ""
+// tellOfCakewalk tells that a task is done unconfirmed, and what became of its report.
+func (r *AccessTaskReconciler) tellOfCakewalk(task *accessv1alpha1.AccessTask, before *accessv1alpha1.AccessTaskStatus) {
+	receiver := ""
+	if ref := task.Spec.ReceiverRef; ref != nil {
+		receiver = ref.Name
 	}
-	return task.Spec.ReceiverRef.Name
-}
-
-func requesterID(task *accessv1alpha1.AccessTask) string {
-	if task.Spec.Request == nil || task.Spec.Request.RequestedBy == nil {
-		return ""
+	if c := newly(before, &task.Status, accessv1alpha1.ConditionChecked); c != nil {
+		r.Metrics.preflights.WithLabelValues(task.Namespace, receiver, c.Reason).Inc()
+		if c.Status == metav1.ConditionUnknown {
+			r.Recorder.Eventf(task, nil, corev1.EventTypeWarning, "Unconfirmed", "Preflight", "%s", shorten(c.Message, maxNote))
+		}
 	}
-	return task.Spec.Request.RequestedBy.ID
-}
-
-func reviewerIDs(task *accessv1alpha1.AccessTask) []string {
-	if task.Spec.Request == nil {
-		return nil
+	c := newly(before, &task.Status, accessv1alpha1.ConditionReported)
+	if c == nil || c.Reason == accessv1alpha1.ReasonReporting {
+		return
 	}
-	ids := make([]string, 0, len(task.Spec.Request.ReviewedBy))
-	for _, u := range task.Spec.Request.ReviewedBy {
-		ids = append(ids, u.ID)
+	kind := corev1.EventTypeNormal
+	if c.Status != metav1.ConditionTrue {
+		kind = corev1.EventTypeWarning
+	} else if c.Reason == accessv1alpha1.ReasonAlreadyApproved && newly(before, &task.Status, accessv1alpha1.ConditionSucceeded) != nil {
+		// The event about the task's end says so.
+		return
 	}
-	return ids
+	r.Metrics.reports.WithLabelValues(task.Namespace, receiver, c.Reason).Inc()
+	r.Recorder.Eventf(task, nil, kind, c.Reason, "Report", "%s", shorten(c.Message, maxNote))
 }

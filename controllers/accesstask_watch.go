@@ -25,18 +25,27 @@ import (
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
 
-// indexUnfinished is the cache's index of tasks that are not finished.
-const indexUnfinished = "unfinished"
+const (
+	// indexUnfinished is the cache's index of tasks that are not finished.
+	indexUnfinished = "unfinished"
+	// indexWaiting is the cache's index of tasks that Cakewalk is asked about from time to time.
+	indexWaiting = "waiting"
+)
 
 func indexTasks(ctx context.Context, indexer client.FieldIndexer) error {
-	err := indexer.IndexField(ctx, &accessv1alpha1.AccessTask{}, indexUnfinished, func(o client.Object) []string {
-		if task, ok := o.(*accessv1alpha1.AccessTask); ok && !finished(&task.Status) {
-			return []string{"true"}
+	for name, holds := range map[string]func(*accessv1alpha1.AccessTask) bool{
+		indexUnfinished: func(task *accessv1alpha1.AccessTask) bool { return !finished(&task.Status) },
+		indexWaiting:    waits,
+	} {
+		err := indexer.IndexField(ctx, &accessv1alpha1.AccessTask{}, name, func(o client.Object) []string {
+			if task, ok := o.(*accessv1alpha1.AccessTask); ok && holds(task) {
+				return []string{"true"}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("indexing tasks: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("indexing unfinished tasks: %w", err)
 	}
 	return nil
 }
@@ -65,13 +74,13 @@ func (s *wakeSource) WaitForSync(ctx context.Context) error {
 	return nil
 }
 
-// tasksOf lists the unfinished tasks of a Connector's namespace: a change of one Connector can change where any of them
-// is routed.
-func (r *AccessTaskReconciler) tasksOf(ctx context.Context, connector client.Object) []reconcile.Request {
+// tasksOf lists the unfinished tasks of the namespace of a Connector or a WebhookReceiver: a change of one can change where
+// any of them is routed, or whether it is to be confirmed.
+func (r *AccessTaskReconciler) tasksOf(ctx context.Context, of client.Object) []reconcile.Request {
 	var tasks accessv1alpha1.AccessTaskList
-	err := r.List(ctx, &tasks, client.InNamespace(connector.GetNamespace()), client.MatchingFields{indexUnfinished: "true"}, client.UnsafeDisableDeepCopy)
+	err := r.List(ctx, &tasks, client.InNamespace(of.GetNamespace()), client.MatchingFields{indexUnfinished: "true"}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		log.FromContext(ctx).Error(err, "Listing the tasks of a connector", "namespace", connector.GetNamespace(), "connector", connector.GetName())
+		log.FromContext(ctx).Error(err, "Listing the unfinished tasks", "namespace", of.GetNamespace(), "changed", of.GetName())
 		return nil
 	}
 	// The oldest first: that is the order in which they ask for a slot.
@@ -81,6 +90,23 @@ func (r *AccessTaskReconciler) tasksOf(ctx context.Context, connector client.Obj
 		requests[i].NamespacedName = client.ObjectKeyFromObject(&tasks.Items[i])
 	}
 	return requests
+}
+
+// notClosed leaves out tasks that became closed, or were: there is nothing to do about them but, some day, to delete them.
+func (r *AccessTaskReconciler) notClosed() predicate.Predicate {
+	whole := func(o client.Object) bool {
+		if _, closed := o.(*closedTask); !closed {
+			return true
+		}
+		// The cache shows what was written last.
+		r.writes.forget(client.ObjectKeyFromObject(o))
+		return false
+	}
+	return predicate.Funcs{
+		CreateFunc:  func(e event.CreateEvent) bool { return whole(e.Object) },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return whole(e.ObjectNew) },
+		GenericFunc: func(e event.GenericEvent) bool { return whole(e.Object) },
+	}
 }
 
 // wakingChanges passes on the changes of a Connector that can matter to a task: its spec and its condition Ready.

@@ -63,8 +63,6 @@ type ConnectorReconciler struct {
 	Gates *Gates
 	// Census counts the tasks.
 	Census *Census
-	// Metrics are shared by all reconcilers.
-	Metrics *Metrics
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Wake visits the tasks of a Connector.
@@ -253,7 +251,6 @@ func (r *ConnectorReconciler) write(ctx context.Context, c *accessv1alpha1.Conne
 	if after == nil {
 		return nil
 	}
-	r.Metrics.connectorReady(client.ObjectKeyFromObject(c), after.Status == metav1.ConditionTrue)
 	if before == nil || before.Status != after.Status || before.Reason != after.Reason {
 		kind := corev1.EventTypeNormal
 		if after.Status != metav1.ConditionTrue {
@@ -306,7 +303,6 @@ func (r *ConnectorReconciler) probed(name types.NamespacedName, revision string,
 func (r *ConnectorReconciler) forget(name types.NamespacedName) {
 	r.Targets.Forget(name)
 	r.Gates.forget(name)
-	r.Metrics.forgetConnector(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.probes, name)

@@ -6,31 +6,50 @@ package controllers
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
 
-// followTasks tells see of every AccessTask in a cache and of its changes, and unsee of those that are gone. The returned
-// function tells whether see was told of all that there were at first.
-func followTasks(ctx context.Context, from cache.Cache, see, unsee func(*accessv1alpha1.AccessTask)) (toolscache.InformerSynced, error) {
+// follower is told of the AccessTasks in a cache.
+type follower interface {
+	// see is told of a task, and of its changes.
+	see(task *accessv1alpha1.AccessTask)
+	// seeClosed is the same for one that is closed.
+	seeClosed(task *closedTask)
+	// unsee is told of a task that is gone.
+	unsee(task types.NamespacedName)
+}
+
+// followTasks tells a follower of every AccessTask in a cache from now on. The returned function tells whether it was told
+// of all that there were at first.
+func followTasks(ctx context.Context, from cache.Cache, f follower) (toolscache.InformerSynced, error) {
 	informer, err := from.GetInformer(ctx, &accessv1alpha1.AccessTask{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, err
 	}
-	tell := func(f func(*accessv1alpha1.AccessTask), o any) {
-		if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-			o = gone.Obj
-		}
-		if task, ok := o.(*accessv1alpha1.AccessTask); ok {
-			f(task)
+	see := func(o any) {
+		switch task := o.(type) {
+		case *accessv1alpha1.AccessTask:
+			f.see(task)
+		case *closedTask:
+			f.seeClosed(task)
 		}
 	}
 	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { tell(see, o) },
-		UpdateFunc: func(_, o any) { tell(see, o) },
-		DeleteFunc: func(o any) { tell(unsee, o) },
+		AddFunc:    see,
+		UpdateFunc: func(_, o any) { see(o) },
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if task, ok := o.(client.Object); ok {
+				f.unsee(client.ObjectKeyFromObject(task))
+			}
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
 const (
@@ -21,13 +23,17 @@ const (
 	coolDownMax = 5 * time.Minute
 	// pauseMin is how long a connector is closed after the target system asked for fewer requests without saying for how long.
 	pauseMin = 10 * time.Second
+	// crowded is how many tasks of all connectors are in before a connector gets no more than one slot, so that the
+	// workers that are left are for the others.
+	crowded = taskWorkers - 64
 )
 
 // Gates decide which tasks may call which target system now. Each connector has a number of slots, at most one task of a
 // subject at a time, and is closed as a whole while its target system is unavailable or asks for fewer requests.
 //
-// A task that finds no slot is parked: it costs no worker and is woken when its turn comes, the oldest first. So tasks of
-// one slow target system never hold up those of another.
+// A task that finds no slot is parked: it costs no worker and is woken when its turn comes, removals before grants and the
+// oldest first. So tasks of one slow target system never hold up those of another. A connector that was closed for asking
+// for fewer requests is opened for one task, which finds out, before it is opened for as many as it has slots.
 type Gates struct {
 	mu   sync.Mutex
 	now  func() time.Time
@@ -48,29 +54,47 @@ type gate struct {
 	used     int
 	subjects map[string]bool
 	parked   []parkedTask
-	// removed is the order of the newest removal that was let in, by subject.
-	removed map[string]removedAt
+	// begun is what began last, by subject.
+	begun map[string]begun
 
+	// cautious tells that one task at a time is let in, until one got its way.
+	cautious    bool
 	closedUntil time.Time
 	trips       int
 	tripError   error
 	changed     time.Time
 }
 
-// removedAt remembers a removal for as long as the cache may take to show that it has begun.
-type removedAt struct {
-	order, when time.Time
+// begun remembers what began for a subject for as long as the cache may take to show it.
+type begun struct {
+	// given and taken are the places of the newest tasks that gave access and that took it away.
+	given, taken time.Time
+	// giver is the task that gave access.
+	giver types.NamespacedName
+	when  time.Time
 }
 
-// removedFor is how long.
-const removedFor = 10 * time.Minute
+// begunFor is how long.
+const begunFor = 10 * time.Minute
 
 type parkedTask struct {
 	name    types.NamespacedName
 	subject string
+	removes bool
 	order   time.Time
 	slots   int
 	since   time.Time
+}
+
+// compare orders the tasks that wait for a slot.
+func (p parkedTask) compare(other parkedTask) int {
+	if p.removes != other.removes {
+		if p.removes {
+			return -1
+		}
+		return 1
+	}
+	return p.order.Compare(other.order)
 }
 
 // NewGates returns gates that are all open.
@@ -101,41 +125,67 @@ func (g *Gates) wakeTask(task types.NamespacedName) {
 type entry struct {
 	connector types.NamespacedName
 	task      types.NamespacedName
-	// subject is whose access changes; at most one task of a subject is let in. Empty: it concerns no one subject.
+	// subject is whose access changes; at most one task of a subject is let in. Empty: it concerns everybody, and is let in
+	// alone.
 	subject string
 	// slots is how many tasks may be in at the same time.
 	slots int
 	// order is the task's place among those that wait: earlier goes first.
 	order time.Time
-	// removes tells that the task takes access away. What is older and gives access to the same subject is not let in
-	// after it.
-	removes bool
+	// kind is what the task does. Nothing older begins after something newer, but one removal after another.
+	kind provisioning.Kind
 }
 
-// errOvertaken tells a task that a newer removal was let in before it.
-var errOvertaken = errors.New("a newer removal goes first")
+// errOvertaken tells a task that a newer one began before it.
+var errOvertaken = errors.New("a newer task began before")
 
 // enter lets a task in, or tells how long it has been parked. A task that is let in must leave.
-func (g *Gates) enter(e entry) (in bool, parkedFor time.Duration, err error) {
+func (g *Gates) enter(e entry) (in bool, parkedFor time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := g.gate(e.connector)
-	if newest, ok := c.removed[e.subject]; ok && !e.removes && e.order.Before(newest.order) {
-		return false, 0, errOvertaken
-	}
-	in, parkedFor = g.enterLocked(c, e)
-	if in && e.removes && e.subject != "" {
-		c.remember(e.subject, e.order, g.now())
-	}
-	return in, parkedFor, nil
+	return g.enterLocked(g.gate(e.connector), e)
 }
 
-// remember notes that a removal was let in.
-func (c *gate) remember(subject string, order, now time.Time) {
-	maps.DeleteFunc(c.removed, func(_ string, r removedAt) bool { return now.Sub(r.when) > removedFor })
-	if newest, ok := c.removed[subject]; !ok || newest.order.Before(order) {
-		c.removed[subject] = removedAt{order: order, when: now}
+// begin notes that a task that was let in is about to be carried out. The error is errOvertaken for one that must not be.
+// Where nothing was done after all, undo, called before the task leaves, forgets it, so that it holds back nobody.
+func (g *Gates) begin(e entry) (undo func(), err error) {
+	if !gives(e.kind) && !takesAway(e.kind) {
+		return func() {}, nil
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c, now := g.gate(e.connector), g.now()
+	maps.DeleteFunc(c.begun, func(_ string, b begun) bool { return now.Sub(b.when) > begunFor })
+	for subject, b := range c.begun {
+		// What concerns everybody comes after nothing newer of anybody, and the other way round.
+		if (subject == e.subject || subject == "" || e.subject == "") && b.overtakes(e) {
+			return nil, errOvertaken
+		}
+	}
+	before, known := c.begun[e.subject]
+	b := before
+	b.when = now
+	if gives(e.kind) {
+		b.given, b.giver = e.order, e.task
+	} else if e.order.After(b.taken) {
+		b.taken = e.order
+	}
+	c.begun[e.subject] = b
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if known {
+			c.begun[e.subject] = before
+		} else {
+			delete(c.begun, e.subject)
+		}
+	}, nil
+}
+
+// overtakes tells whether what began is newer than a task that must not come after it. A task does not overtake itself:
+// its place becomes an earlier one where Cakewalk could not be asked before.
+func (b begun) overtakes(e entry) bool {
+	return e.order.Before(b.given) && e.task != b.giver || gives(e.kind) && e.order.Before(b.taken)
 }
 
 func (g *Gates) enterLocked(c *gate, e entry) (in bool, parkedFor time.Duration) {
@@ -146,16 +196,16 @@ func (g *Gates) enterLocked(c *gate, e entry) (in bool, parkedFor time.Duration)
 		g.leaveLocked(e.task)
 	}
 	i := slices.IndexFunc(c.parked, func(p parkedTask) bool { return p.name == e.task })
-	if i < 0 && len(c.parked) == 0 && c.free(e.subject, e.slots) {
+	if i < 0 && len(c.parked) == 0 && g.free(c, e.subject, e.slots) {
 		g.take(e.connector, e.task, e.subject)
 		return true, 0
 	}
-	p := parkedTask{name: e.task, subject: e.subject, order: e.order, slots: e.slots, since: g.now()}
+	p := parkedTask{name: e.task, subject: e.subject, removes: takesAway(e.kind), order: e.order, slots: e.slots, since: g.now()}
 	if i >= 0 {
 		p.since = c.parked[i].since
 		c.parked = slices.Delete(c.parked, i, i+1)
 	}
-	at, _ := slices.BinarySearchFunc(c.parked, p, func(a, b parkedTask) int { return a.order.Compare(b.order) })
+	at, _ := slices.BinarySearchFunc(c.parked, p, parkedTask.compare)
 	c.parked = slices.Insert(c.parked, at, p)
 	g.admit(e.connector, e.task)
 	_, in = g.held[e.task]
@@ -195,10 +245,14 @@ func (g *Gates) admit(connector, asking types.NamespacedName) {
 	c := g.gate(connector)
 	for i := 0; i < len(c.parked); {
 		p := c.parked[i]
-		if c.used >= p.slots {
+		if !g.roomy(c, p.slots) {
 			return
 		}
-		if !c.free(p.subject, p.slots) {
+		if !g.free(c, p.subject, p.slots) {
+			if p.subject == "" {
+				// It would never be alone if others were let in before it.
+				return
+			}
 			i++
 			continue
 		}
@@ -213,108 +267,31 @@ func (g *Gates) admit(connector, asking types.NamespacedName) {
 func (g *Gates) take(connector, task types.NamespacedName, subject string) {
 	c := g.gate(connector)
 	c.used++
-	if subject != "" {
-		c.subjects[subject] = true
-	}
+	c.subjects[subject] = true
 	g.held[task] = heldSlot{connector: connector, subject: subject}
 }
 
-// free tells whether a task of the subject can be let in.
-func (c *gate) free(subject string, slots int) bool {
-	return c.used < slots && (subject == "" || !c.subjects[subject])
+// roomy tells whether a connector has a slot left.
+func (g *Gates) roomy(c *gate, slots int) bool {
+	if c.cautious || len(g.held) >= crowded {
+		slots = 1
+	}
+	return c.used < slots
+}
+
+// free tells whether a task of the subject can be let in: one that concerns no one subject concerns all, and is in alone.
+func (g *Gates) free(c *gate, subject string, slots int) bool {
+	if subject == "" {
+		return c.used == 0
+	}
+	return g.roomy(c, slots) && !c.subjects[subject] && !c.subjects[""]
 }
 
 func (g *Gates) gate(connector types.NamespacedName) *gate {
 	c := g.gates[connector]
 	if c == nil {
-		c = &gate{subjects: map[string]bool{}, removed: map[string]removedAt{}}
+		c = &gate{subjects: map[string]bool{}, begun: map[string]begun{}}
 		g.gates[connector] = c
 	}
 	return c
-}
-
-// trip closes a connector that a task found unavailable, so that a thousand tasks do not knock a thousand times. It tells
-// whether the connector was open.
-func (g *Gates) trip(connector types.NamespacedName, err error) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gate(connector)
-	now := g.now()
-	c.tripError = err
-	if now.Before(c.closedUntil) {
-		return false
-	}
-	c.closedUntil = now.Add(min(coolDownMin<<min(c.trips, 16), coolDownMax))
-	c.trips++
-	return true
-}
-
-// pause closes a connector whose target system asked for fewer requests.
-func (g *Gates) pause(connector types.NamespacedName, after time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gate(connector)
-	if until := g.now().Add(max(after, pauseMin)); until.After(c.closedUntil) {
-		c.closedUntil = until
-	}
-}
-
-// closedFor tells how long a connector stays closed, zero if it is open, and what a task found where that closed it.
-func (g *Gates) closedFor(connector types.NamespacedName) (time.Duration, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gate(connector)
-	left := c.closedUntil.Sub(g.now())
-	if left <= 0 {
-		return 0, nil
-	}
-	return left, c.tripError
-}
-
-// worked notes that a task got its way: the connector is not unavailable.
-func (g *Gates) worked(connector types.NamespacedName) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gate(connector)
-	c.trips, c.tripError = 0, nil
-}
-
-// reopen opens a connector that was changed. Tasks that failed before are due again at once.
-func (g *Gates) reopen(connector types.NamespacedName) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gate(connector)
-	c.closedUntil, c.trips, c.tripError, c.changed = time.Time{}, 0, nil, g.now()
-}
-
-// healed notes that a connector answers again. Tasks that failed before are due again at once.
-func (g *Gates) healed(connector types.NamespacedName) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.gate(connector).changed = g.now()
-}
-
-// changedAt tells when a connector was last changed or healed, the zero time where that was not seen.
-func (g *Gates) changedAt(connector types.NamespacedName) time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.gate(connector).changed
-}
-
-// forget drops a connector that was deleted, as far as no task is in.
-func (g *Gates) forget(connector types.NamespacedName) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.gates[connector]
-	if c == nil {
-		return
-	}
-	parked := c.parked
-	c.parked = nil
-	if c.used == 0 {
-		delete(g.gates, connector)
-	}
-	for _, p := range parked {
-		g.wake(p.name)
-	}
 }

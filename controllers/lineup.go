@@ -6,7 +6,9 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,53 +17,44 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
-	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// overtakeAfter is how long after its receipt a removal lets older tasks of the same person and application go first,
-// where they can. Then it overtakes them.
-const overtakeAfter = 30 * time.Second
-
 // Lineup knows the order of the tasks of each person in each application. It follows the cache's events, so that nobody
-// lists the tasks of a person to find out who is first.
+// lists the tasks of a person to find out who is first. Of a task that is finished it holds no more than its place and
+// what it did, and nothing where it did nothing.
 type Lineup struct {
-	mu    sync.Mutex
-	lines map[string]*line
+	mu  sync.Mutex
+	all map[types.NamespacedName]*member
+	// lines are the tasks of one person in one application, by each name of the person.
+	lines map[uint64][]*member
+	// apps are the tasks that concern everybody in an application.
+	apps map[uint64][]*member
 	// wake has a task visited, when it may be its turn.
 	wake   func(task types.NamespacedName)
 	synced toolscache.InformerSynced
 }
 
-// line is the tasks of one person in one application.
-type line struct {
-	// waiting are those that are not finished.
-	waiting map[types.NamespacedName]standing
-	// removals are those that take access away and have begun.
-	removals map[types.NamespacedName]standing
+// member is a task and where it stands.
+type member struct {
+	standing
+	keys
 }
 
-// standing is what counts of a task among its like.
-type standing struct {
-	name     types.NamespacedName
-	received time.Time
-	removes  bool
-	// held tells that, when it was last visited, a person held it back or had to act.
-	held bool
-	// retrying tells that it cannot be done at once.
-	retrying bool
-	// task is the cache's own object, which must not be changed.
-	task *accessv1alpha1.AccessTask
-}
-
-// before orders tasks by when they were received.
-func (s standing) before(other standing) bool {
-	return cmp.Or(s.received.Compare(other.received), cmp.Compare(s.name.Name, other.name.Name)) < 0
+// keys are hashes of whom a task is about. Two that are the same by chance, which is not to be expected, would make a task
+// wait for one that it has nothing to do with.
+type keys struct {
+	// app is the application; zero for none.
+	app uint64
+	// lines are the person in the application, by id and by email; zero for none.
+	lines [2]uint64
 }
 
 // NewLineup returns a lineup of nobody.
 func NewLineup() *Lineup {
 	return &Lineup{
-		lines:  map[string]*line{},
+		all:    map[types.NamespacedName]*member{},
+		lines:  map[uint64][]*member{},
+		apps:   map[uint64][]*member{},
 		wake:   func(types.NamespacedName) {},
 		synced: func() bool { return true },
 	}
@@ -69,7 +62,7 @@ func NewLineup() *Lineup {
 
 // Follow keeps the lineup of a cache's tasks from now on.
 func (l *Lineup) Follow(ctx context.Context, from cache.Cache) error {
-	synced, err := followTasks(ctx, from, l.see, l.unsee)
+	synced, err := followTasks(ctx, from, l)
 	if err == nil {
 		l.synced = synced
 	}
@@ -83,144 +76,217 @@ func (l *Lineup) setWake(wake func(task types.NamespacedName)) {
 	l.wake = wake
 }
 
-func (l *Lineup) see(task *accessv1alpha1.AccessTask) { l.update(task, true) }
+// turn is whether it is a task's turn.
+type turn struct {
+	// supersededBy is the newer task because of which this one must never run any more; empty for none.
+	supersededBy string
+	// look tells that a person must look at that.
+	look bool
+	// first is the task that goes first; empty for none. newer tells that it is newer.
+	first string
+	newer bool
+}
 
-func (l *Lineup) unsee(task *accessv1alpha1.AccessTask) { l.update(task, false) }
-
-// update takes in a task's state, and wakes whose turn it may be now.
-func (l *Lineup) update(task *accessv1alpha1.AccessTask, exists bool) {
-	key := subjectKey(task)
-	if key == "" {
-		return
-	}
+// turn tells whether it is a task's turn. held tells whether a task is left to a person or held back by one.
+func (l *Lineup) turn(task *accessv1alpha1.AccessTask, now time.Time, held func(*accessv1alpha1.AccessTask) bool) turn {
+	s := standingOf(task)
+	k := keysOf(task)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.lines[key]
-	if n == nil {
-		n = &line{waiting: map[types.NamespacedName]standing{}, removals: map[types.NamespacedName]standing{}}
-		l.lines[key] = n
+	var t turn
+	for _, other := range l.peers(&s, k) {
+		if s.older(&other.standing) {
+			if yes, look := supersedes(&other.standing, &s); yes && (t.supersededBy == "" || t.look && !look) {
+				// Where one of them says all, there is nothing to look at.
+				t.supersededBy, t.look = other.name.Name, look
+			}
+		}
+		if t.first == "" && s.letsGo(&other.standing, now, func(o *standing) bool { return held(o.task) }) {
+			t.first, t.newer = other.name.Name, s.before(&other.standing)
+		}
 	}
-	s := standingOf(task)
-	was, waited := n.waiting[s.name]
-	_, had := n.removals[s.name]
+	return t
+}
 
-	waits := exists && !finished(&task.Status)
-	if waits {
-		n.waiting[s.name] = s
-	} else {
-		delete(n.waiting, s.name)
+// peers are the other tasks of the same person and application, and those that concern everybody in it.
+func (l *Lineup) peers(s *standing, k keys) []*member {
+	var all []*member
+	add := func(members []*member) {
+		for _, m := range members {
+			if m.name != s.name && !slices.Contains(all, m) {
+				all = append(all, m)
+			}
+		}
 	}
-	begun := exists && s.removes && (task.Status.StartTime != nil || succeeded(&task.Status))
-	if begun {
-		n.removals[s.name] = s
-	} else {
-		delete(n.removals, s.name)
+	if onlyWhereListed(s.kind) && k.app != 0 {
+		// Rare enough to look at every task.
+		for _, m := range l.all {
+			if m.app == k.app && m.name != s.name {
+				all = append(all, m)
+			}
+		}
+		return all
 	}
-	if begun && !had {
-		n.wakeOlder(s, l.wake)
+	for _, line := range k.lines {
+		if line != 0 {
+			add(l.lines[line])
+		}
 	}
-	if waited && (!waits || was.held != s.held || was.retrying != s.retrying) {
-		n.wakeFirst(s.name, l.wake)
+	if k.app != 0 {
+		add(l.apps[k.app])
 	}
-	if len(n.waiting) == 0 && len(n.removals) == 0 {
-		delete(l.lines, key)
+	return all
+}
+
+func memberOf(task *accessv1alpha1.AccessTask) *member {
+	return &member{standing: standingOf(task), keys: keysOf(task)}
+}
+
+func (l *Lineup) see(task *accessv1alpha1.AccessTask) { l.update(memberOf(task)) }
+
+func (l *Lineup) seeClosed(task *closedTask) { l.update(&task.member) }
+
+func (l *Lineup) unsee(task types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if was := l.all[task]; was != nil {
+		l.drop(was, *was)
 	}
 }
 
-// wakeOlder wakes what gives access and is older than a removal that has begun: it is superseded.
-func (n *line) wakeOlder(removal standing, wake func(types.NamespacedName)) {
-	for _, s := range n.waiting {
-		if !s.removes && s.before(removal) {
-			wake(s.name)
+// update takes in a task's state, and wakes whose turn it may be now. m is kept, and never changed.
+func (l *Lineup) update(m *member) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.all[m.name]
+	keep := (m.waiting || m.ran) && (m.app != 0 || m.lines != [2]uint64{})
+	switch {
+	case was == nil && !keep:
+	case was == nil:
+		l.add(m)
+		l.wakeOlder(m)
+	case keep:
+		l.remove(was)
+		l.add(m)
+		l.wakePeers(was, m)
+	default:
+		l.drop(was, *m)
+	}
+}
+
+// drop forgets a task, of which is is known last.
+func (l *Lineup) drop(was *member, is member) {
+	l.remove(was)
+	is.waiting = false
+	l.wakePeers(was, &is)
+}
+
+func (l *Lineup) add(m *member) {
+	l.all[m.name] = m
+	if onlyWhereListed(m.kind) {
+		l.apps[m.app] = append(l.apps[m.app], m)
+		return
+	}
+	for _, line := range m.lines {
+		if line != 0 {
+			l.lines[line] = append(l.lines[line], m)
 		}
 	}
 }
 
-// wakeFirst wakes the oldest task but for the one that moved, and, where that was held when it was last visited, the
-// oldest that was not: what held it may be over.
-func (n *line) wakeFirst(moved types.NamespacedName, wake func(types.NamespacedName)) {
-	var first, free *standing
-	for _, s := range n.waiting {
-		if s.name == moved {
+func (l *Lineup) remove(m *member) {
+	delete(l.all, m.name)
+	take := func(from map[uint64][]*member, key uint64) {
+		if from[key] = slices.DeleteFunc(from[key], func(o *member) bool { return o == m }); len(from[key]) == 0 {
+			delete(from, key)
+		}
+	}
+	if onlyWhereListed(m.kind) {
+		take(l.apps, m.app)
+		return
+	}
+	for _, line := range m.lines {
+		if line != 0 {
+			take(l.lines, line)
+		}
+	}
+}
+
+// wakeOlder wakes what a new or changed task may have superseded or held back.
+func (l *Lineup) wakeOlder(m *member) {
+	if gives(m.kind) && !m.ran {
+		return
+	}
+	for _, other := range l.peers(&m.standing, m.keys) {
+		if other.waiting && other.before(&m.standing) {
+			l.wake(other.name)
+		}
+	}
+}
+
+// wakePeers wakes those whose turn it may be after a task changed: what it supersedes; the oldest; where that was held
+// when it was last visited, the oldest that was not; and the removals, which wait for less.
+func (l *Lineup) wakePeers(was, is *member) {
+	if was.ran != is.ran || was.stands != is.stands || was.waiting != is.waiting || !was.order.Equal(is.order) {
+		l.wakeOlder(is)
+	}
+	if !was.waiting || is.waiting && was.held == is.held && was.retrying == is.retrying && was.underWay == is.underWay {
+		return
+	}
+	everybody := onlyWhereListed(is.kind)
+	var first, free *member
+	for _, other := range l.peers(&is.standing, is.keys) {
+		if !other.waiting {
 			continue
 		}
-		if first == nil || s.before(*first) {
-			first = &s
+		if first == nil || other.before(&first.standing) {
+			first = other
 		}
-		if !s.held && (free == nil || s.before(*free)) {
-			free = &s
+		if !other.held && (free == nil || other.before(&free.standing)) {
+			free = other
+		}
+		if everybody || takesAway(other.kind) {
+			l.wake(other.name)
 		}
 	}
 	if first != nil {
-		wake(first.name)
+		l.wake(first.name)
 	}
-	if free != nil && free.name != first.name {
-		wake(free.name)
-	}
-}
-
-// overtakenBy returns the name of a removal that is newer than a task which gives access, and has begun: the task must
-// never be carried out any more. Empty where there is none.
-func (l *Lineup) overtakenBy(task *accessv1alpha1.AccessTask) string {
-	s := standingOf(task)
-	if s.removes {
-		return ""
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := l.lines[subjectKey(task)]; n != nil {
-		for _, r := range n.removals {
-			if s.before(r) {
-				return r.name.Name
-			}
-		}
-	}
-	return ""
-}
-
-// goesFirst returns the name of an older task of the same person and application that a task waits for, empty for none. A
-// removal waits a short while, for what can be done at once; whatever else waits for all that is older and not held: left
-// to a person, or held back by one.
-func (l *Lineup) goesFirst(task *accessv1alpha1.AccessTask, now time.Time, held func(*accessv1alpha1.AccessTask) bool) string {
-	s := standingOf(task)
-	if s.removes && now.Sub(s.received) > overtakeAfter {
-		return ""
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := l.lines[subjectKey(task)]; n != nil {
-		for _, other := range n.waiting {
-			if other.before(s) && (!s.removes || !other.retrying) && !held(other.task) {
-				return other.name.Name
-			}
-		}
-	}
-	return ""
-}
-
-// standingOf is what counts of a task among its like.
-func standingOf(task *accessv1alpha1.AccessTask) standing {
-	reason := reasonOf(&task.Status)
-	return standing{
-		name:     types.NamespacedName{Namespace: task.Namespace, Name: task.Name},
-		received: receivedTime(task),
-		removes:  kinds[requestType(task)] == provisioning.Remove,
-		held:     stalledReason(&task.Status) != "" || reason == accessv1alpha1.ReasonSuspended || reason == accessv1alpha1.ReasonDryRun,
-		retrying: reason == accessv1alpha1.ReasonRetrying,
-		task:     task,
+	if free != nil && free != first {
+		l.wake(free.name)
 	}
 }
 
-// subjectKey names the person and the application that a task is about, in its namespace; empty for a task that names
-// not both.
-func subjectKey(task *accessv1alpha1.AccessTask) string {
+// keysOf says whom a task is about.
+func keysOf(task *accessv1alpha1.AccessTask) keys {
 	r := task.Spec.Request
-	if r == nil || r.TargetUser == nil || r.TargetWorkApp == nil {
-		return ""
+	if r == nil || r.TargetWorkApp == nil {
+		return keys{}
 	}
-	user, app := cmp.Or(r.TargetUser.ID, r.TargetUser.Email), cmp.Or(r.TargetWorkApp.ID, r.TargetWorkApp.Name)
-	if user == "" || app == "" {
-		return ""
+	app := strings.ToLower(cmp.Or(r.TargetWorkApp.ID, r.TargetWorkApp.Name))
+	if app == "" {
+		return keys{}
 	}
-	return fmt.Sprintf("%s/%q/%q", task.Namespace, user, app)
+	k := keys{app: hash(task.Namespace, app)}
+	if u := r.TargetUser; u != nil {
+		for i, name := range []string{u.ID, u.Email} {
+			if name != "" {
+				k.lines[i] = hash(task.Namespace, app, strings.ToLower(name))
+			}
+		}
+	}
+	return k
+}
+
+var seed = maphash.MakeSeed()
+
+// hash is never zero.
+func hash(parts ...string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, p := range parts {
+		_, _ = h.WriteString(p)
+		_ = h.WriteByte(0)
+	}
+	return max(h.Sum64(), 1)
 }

@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +29,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/audit"
+	"getcakewalk.io/access-operator/internal/openapi"
 	"getcakewalk.io/access-operator/internal/provisioning"
 	"getcakewalk.io/access-operator/internal/provisioning/provisioningtest"
 	"getcakewalk.io/access-operator/internal/testenv"
@@ -86,19 +91,57 @@ type rig struct {
 	t         *testing.T
 	namespace string
 	targets   *fakeTargets
-	stop      func()
+	auditLog  auditLog
+	// clock is the controllers' clock; nil is the system's.
+	clock clock.WithTicker
+	// fails is when calls of the target system "a" fail; nil is never.
+	fails func(operation string, s provisioning.Subject) error
+	stop  func()
+	mu    sync.Mutex
+	// received is when the newest task was received.
+	received time.Time
+}
+
+// auditLog keeps what is written, or refuses it.
+type auditLog struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	full    bool
+	refused int
+}
+
+func (l *auditLog) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full {
+		l.refused++
+		return 0, errors.New("no space is left")
+	}
+	return l.text.Write(text)
+}
+
+// fill has the log refuse what is written from now on, or take it again. It returns how often it has refused.
+func (l *auditLog) fill(full bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = full
+	return l.refused
 }
 
 // newRig makes a rig whose Connector "a" serves "Google Workspace" in the returned target system: with the active
 // accounts ann and bob, and bob in both groups.
-func newRig(t *testing.T) (*rig, *provisioningtest.Fake) {
+func newRig(t *testing.T, change ...func(*rig)) (*rig, *provisioningtest.Fake) {
 	t.Helper()
 	t.Parallel()
 	r := &rig{
-		WithWatch: env.Client(t), t: t, namespace: env.Namespace(t),
+		WithWatch: env.Client(t), t: t, namespace: env.Namespace(t), received: t0,
 		targets: &fakeTargets{fakes: map[string]*provisioningtest.Fake{}, ledgers: map[string]*provisioning.Ledger{}},
 	}
+	for _, f := range change {
+		f(r)
+	}
 	fake := r.target("a")
+	fake.Fail = r.fails
 	r.start()
 	t.Cleanup(func() { r.stop() })
 	return r, fake
@@ -121,7 +164,7 @@ func (r *rig) start() {
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme:                  env.Scheme,
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
-		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}},
+		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}, ByObject: CachedTasks()},
 		Controller:              config.Controller{SkipNameValidation: new(true)},
 		GracefulShutdownTimeout: new(30 * time.Second),
 	})
@@ -129,7 +172,16 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := AddToManager(ctx, mgr, r.targets, prometheus.NewRegistry()); err != nil {
+	now := time.Now
+	if r.clock != nil {
+		now = r.clock.Now
+	}
+	clients, err := openapi.NewClients(r, prometheus.NewRegistry(), now)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	o := Options{Targets: r.targets, Cakewalk: clients, Audit: audit.New(&r.auditLog, nil), Registry: prometheus.NewRegistry(), Clock: r.clock}
+	if err := AddToManager(ctx, mgr, o); err != nil {
 		r.t.Fatal(err)
 	}
 	ended := make(chan error, 1)
@@ -160,7 +212,14 @@ func (r *rig) connector(name string, change ...func(*accessv1alpha1.Connector)) 
 // task creates an AccessTask like newTask's, for ann.
 func (r *rig) task(change ...func(*accessv1alpha1.AccessTask)) *accessv1alpha1.AccessTask {
 	r.t.Helper()
-	task := newTask(change...)
+	// One after the other, also where several are made at once.
+	r.mu.Lock()
+	r.received = r.received.Add(time.Millisecond)
+	received := r.received
+	r.mu.Unlock()
+	task := newTask(append([]func(*accessv1alpha1.AccessTask){func(t *accessv1alpha1.AccessTask) {
+		t.Spec.ReceivedTime = new(metav1.NewMicroTime(received))
+	}}, change...)...)
 	task.Namespace, task.Name, task.Generation = r.namespace, uuid.NewString(), 0
 	task.Spec.TaskID = task.Name
 	if u := taskUser(task); u != nil {
@@ -196,6 +255,9 @@ func (r *rig) eventually(check func() error) {
 		}
 		if time.Now().After(deadline) {
 			r.t.Fatal("never came true: ", err)
+		}
+		if now, ok := r.clock.(*clocktesting.FakeClock); ok {
+			now.Step(time.Second)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

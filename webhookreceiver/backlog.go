@@ -7,30 +7,36 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/accesstask"
 )
 
-// backlog counts the unfinished tasks of each receiver. It is fed by an informer, whose old objects are those of its last
+// backlog counts the unfinished tasks of each receiver, by the label that names it. It is fed by an informer, whose old objects are those of its last
 // call, so that counting differences is enough.
 type backlog struct {
 	mu     sync.RWMutex
 	counts map[types.NamespacedName]int
+	// limits are those of the receivers that exist.
+	limits map[types.NamespacedName]int32
 }
 
 var _ toolscache.ResourceEventHandler = (*backlog)(nil)
 
 func newBacklog() *backlog {
-	return &backlog{counts: map[types.NamespacedName]int{}}
+	return &backlog{counts: map[types.NamespacedName]int{}, limits: map[types.NamespacedName]int32{}}
 }
 
 // count returns how many tasks of a receiver are unfinished.
 func (b *backlog) count(receiver types.NamespacedName) int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.counts[receiver]
+	return b.counts[labelled(receiver)]
 }
 
 // OnAdd implements ResourceEventHandler.
@@ -65,20 +71,42 @@ func (b *backlog) change(before, after any) {
 	}
 }
 
-// unfinishedOf returns the receiver of an unfinished task. It is false for anything else.
+// unfinishedOf returns the receiver of an unfinished task, by the task's label. It is false for anything else.
 func unfinishedOf(object any) (types.NamespacedName, bool) {
-	task, ok := object.(*accessv1alpha1.AccessTask)
-	if !ok || task.Spec.ReceiverRef == nil || finished(task) {
-		return types.NamespacedName{}, false
+	var labels map[string]string
+	var namespace string
+	switch task := object.(type) {
+	case *accessv1alpha1.AccessTask:
+		if finished(task) {
+			return types.NamespacedName{}, false
+		}
+		labels, namespace = task.Labels, task.Namespace
+	case *metav1.PartialObjectMetadata:
+		labels, namespace = task.Labels, task.Namespace
 	}
-	return types.NamespacedName{Namespace: task.Namespace, Name: task.Spec.ReceiverRef.Name}, true
+	receiver := labels[accessv1alpha1.LabelReceiver]
+	return types.NamespacedName{Namespace: namespace, Name: receiver}, receiver != ""
 }
 
-func finished(task *accessv1alpha1.AccessTask) bool {
-	for i := range task.Status.Conditions {
-		if condition := &task.Status.Conditions[i]; condition.Type == accessv1alpha1.ConditionSucceeded {
-			return condition.Status == metav1.ConditionTrue || condition.Status == metav1.ConditionFalse
-		}
+func finished(task *accessv1alpha1.AccessTask) bool { return task.Status.CompletionTime != nil }
+
+// labelled names a receiver as its tasks do.
+func labelled(receiver types.NamespacedName) types.NamespacedName {
+	return types.NamespacedName{Namespace: receiver.Namespace, Name: accesstask.ReceiverLabel(receiver.Name)}
+}
+
+// CountedTasks is what the cache of a process without controllers holds: of tasks that are not finished, the metadata alone.
+// It goes with Options.Alone.
+func CountedTasks() map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Field: fields.OneTermEqualSelector("status.completionTime", "")}}
+}
+
+// tasksToCount is the kind of object by which tasks are counted.
+func (o Options) tasksToCount() client.Object {
+	if !o.Alone {
+		return &accessv1alpha1.AccessTask{}
 	}
-	return false
+	metadata := &metav1.PartialObjectMetadata{}
+	metadata.SetGroupVersionKind(kind)
+	return metadata
 }

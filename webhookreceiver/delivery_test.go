@@ -13,6 +13,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
@@ -335,7 +336,16 @@ func TestRotation(t *testing.T) {
 }
 
 func TestMaxUnfinishedTasks(t *testing.T) {
-	s := start(t, nil)
+	t.Run("beside the controllers", func(t *testing.T) { maxUnfinishedTasks(t, start(t, nil)) })
+	t.Run("alone", func(t *testing.T) {
+		maxUnfinishedTasks(t, start(t, func(m *manager.Options, o *Options) {
+			m.Cache.ByObject, o.Alone = CountedTasks(), true
+		}))
+	})
+}
+
+func maxUnfinishedTasks(t *testing.T, s *suite) {
+	t.Helper()
 	s.receiver(t, "cakewalk", secret, func(r *accessv1alpha1.WebhookReceiver) { r.Spec.Limits.MaxUnfinishedTasks = 2 })
 	if got := s.post(t, "cakewalk", secret, "["+grant(id(40), "{}")+","+grant(id(41), "{}")+"]"); got.answered.Stored != 2 {
 		t.Fatal(got.code, got.body)
@@ -345,6 +355,7 @@ func TestMaxUnfinishedTasks(t *testing.T) {
 	s.get(t, id(40), task)
 	task.Status.Conditions[0].Status = metav1.ConditionTrue
 	task.Status.Conditions[0].Reason = accessv1alpha1.ReasonProvisioned
+	task.Status.CompletionTime = new(metav1.Now())
 	if err := s.client.Status().Update(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}

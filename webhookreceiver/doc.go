@@ -4,7 +4,7 @@
 // Package webhookreceiver is the door: a signed delivery comes in, AccessTasks are stored. It knows no backend.
 //
 // A delivery is answered 200 only when every task that it announces is stored, so that the sender may forget it; it may
-// be sent again whole at any time. The order of checks and their answers:
+// be sent again whole at any time. With a spool one is answered 202 when it is on the disk, since the API server is away. The order of checks and their answers:
 //
 //	method other than POST                                     405
 //	path of no WebhookReceiver                                 404
@@ -14,7 +14,7 @@
 //	signature missing or wrong                                 401
 //	body is not JSON, or neither an array nor an event         400
 //	more events than the receiver allows                       413
-//	a task could not be stored                                 503
+//	a task could not be stored                                 503; 202 where the delivery is spooled
 //	some events malformed, the others stored                   422
 //	everything stored, known before, or to be ignored          200
 //

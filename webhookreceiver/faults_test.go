@@ -32,6 +32,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
@@ -54,7 +55,7 @@ func faulty(tb testing.TB, funcs interceptor.Funcs) *suite {
 	c := env.Client(tb)
 	through := interceptor.NewClient(c, funcs)
 	s := &suite{client: c, registry: registry, namespace: env.Namespace(tb), server: &server{handler: newHandler(dependencies{
-		cached: c, live: through, writer: through, recorder: events.NewFakeRecorder(1000), log: logr.Discard(), now: time.Now,
+		receivers: receiversOf{c}, live: through, writer: through, creator: creatorOf{through}, recorder: events.NewFakeRecorder(1000), log: logr.Discard(), now: time.Now,
 		maxBody: defaultMaxBody, metrics: measures, backlog: newBacklog(),
 	})}}
 	server := httptest.NewServer(s.server.handler)
@@ -168,7 +169,7 @@ func TestPanicCostsOnlyItsRequest(t *testing.T) {
 	if got := s.post(t, "cakewalk", secret, "[]"); got.code != 500 {
 		t.Error(got.code, got.body)
 	}
-	if got := s.server.handler.admission.deliveries.Load(); got != 0 {
+	if got := s.server.handler.admission.inFlight().deliveries; got != 0 {
 		t.Errorf("%d deliveries in flight", got)
 	}
 }
@@ -331,7 +332,7 @@ func TestDrain(t *testing.T) {
 		answered <- response.StatusCode
 	}()
 	<-slow.began
-	eventually(t, "the delivery is in flight", func() bool { return s.server.handler.admission.deliveries.Load() == 1 })
+	eventually(t, "the delivery is in flight", func() bool { return s.server.handler.admission.inFlight().deliveries == 1 })
 	s.stop()
 	eventually(t, "the server is no longer ready", func() bool { return s.server.address.Load() == nil })
 	eventually(t, "new connections are refused", func() bool {
@@ -376,7 +377,7 @@ func TestLargeBodyIsNotRead(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "no bytes are in flight", func() bool { return s.server.handler.admission.bytes.Load() == 0 })
+	eventually(t, "no bytes are in flight", func() bool { return s.server.handler.admission.inFlight().bytes == 0 })
 	if got := testutil.ToFloat64(s.server.handler.metrics.deliveries.WithLabelValues(s.namespace, "cakewalk", "413")); got != 2 {
 		t.Errorf("%v deliveries were answered 413", got)
 	}
@@ -393,38 +394,6 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	}
 	r.read.Add(int64(len(p)))
 	return len(p), nil
-}
-
-func TestAdmissionBounds(t *testing.T) {
-	a := newAdmission(10)
-	a.maxBytes = 15
-	for range maxInFlight {
-		if _, ok := a.enter(); !ok {
-			t.Fatal("refused below the bound")
-		}
-	}
-	if _, ok := a.enter(); ok {
-		t.Error("admitted beyond the bound")
-	}
-	if a.deliveries.Load() != maxInFlight {
-		t.Error("a refused delivery counts")
-	}
-	request := func() *http.Request {
-		return httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(make([]byte, 10)))
-	}
-	_, free, err := a.read(httptest.NewRecorder(), request())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, freeSecond, err := a.read(httptest.NewRecorder(), request())
-	if !errors.Is(err, errTooManyBytes) {
-		t.Error(err)
-	}
-	freeSecond()
-	free()
-	if _, _, err := a.read(httptest.NewRecorder(), request()); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestTLSWithReload(t *testing.T) {
@@ -459,11 +428,20 @@ func TestTLSWithReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, response); got.code != 200 || response.ProtoMajor != 2 {
+	if got := read(t, response); got.code != 200 || response.ProtoMajor != 1 {
 		t.Error(got.code, response.Proto)
 	}
+	ends := func() float64 {
+		return counted(t, s.registry, "access_operator_receiver_certificate_not_after_timestamp_seconds")[""]
+	}
+	if left := time.Until(time.Unix(int64(ends()), 0)); left <= 0 || left > time.Hour {
+		t.Errorf("the certificate is said to end in %s", left)
+	}
+	first := ends()
+	time.Sleep(time.Second)
 	writeCertificate(t, dir, "second.example.com")
 	eventually(t, "the new certificate is served", func() bool { return served() == "second.example.com" })
+	eventually(t, "the new certificate's end is told", func() bool { return ends() > first })
 }
 
 func writeCertificate(t *testing.T, dir, name string) {
@@ -529,6 +507,45 @@ func TestArrivalsIncreaseStrictly(t *testing.T) {
 	}
 }
 
+// A revocation that comes to a replica is newer than the grant that came to another one, whose clock is ahead.
+func TestWhatArrivesIsNewerThanWhatAnyReplicaStored(t *testing.T) {
+	now := time.Date(2026, 11, 23, 7, 44, 3, 0, time.UTC)
+	a := &arrivals{now: func() time.Time { return now }}
+	stored := func(at time.Time, receiver *accessv1alpha1.WebhookReceiverReference) {
+		task := &accessv1alpha1.AccessTask{}
+		task.Spec.ReceivedTime, task.Spec.ReceiverRef = &metav1.MicroTime{Time: at}, receiver
+		a.OnAdd(task, false)
+	}
+	ahead := now.Add(time.Minute)
+	stored(ahead, &accessv1alpha1.WebhookReceiverReference{Name: "cakewalk"})
+	stored(now, &accessv1alpha1.WebhookReceiverReference{Name: "cakewalk"})
+	if got := a.reserve(1); !got.After(ahead) {
+		t.Errorf("it arrives at %v, and what was stored before it at %v", got, ahead)
+	}
+	stored(now.Add(time.Hour), &accessv1alpha1.WebhookReceiverReference{Name: "cakewalk"})
+	stored(now.Add(2*time.Minute), nil)
+	if got := a.reserve(1); got.After(ahead.Add(time.Second)) {
+		t.Errorf("a time that somebody made up makes the next arrival %v", got)
+	}
+	// As caches hold tasks that are not whole.
+	for i, object := range []any{
+		&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+			accessv1alpha1.AnnotationReceivedTime: now.Add(2 * time.Minute).Format(metav1.RFC3339Micro),
+		}}},
+		heldAs{now.Add(3 * time.Minute)},
+		&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{accessv1alpha1.AnnotationReceivedTime: "soon"}}},
+	} {
+		a.OnAdd(object, true)
+		if got, want := a.reserve(1), now.Add(time.Duration(min(i+2, 3))*time.Minute); !got.After(want) || got.After(want.Add(time.Second)) {
+			t.Errorf("%d: it arrives at %v, not after %v", i, got, want)
+		}
+	}
+}
+
+type heldAs struct{ at time.Time }
+
+func (h heldAs) ReceivedTime() time.Time { return h.at }
+
 func FuzzDelivery(f *testing.F) {
 	receiver := &accessv1alpha1.WebhookReceiver{ObjectMeta: objectMeta("tenant", "cakewalk")}
 	receiver.Spec.Verification.HMAC = &accessv1alpha1.HMACVerification{SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "cakewalk", Key: "secret"}}}
@@ -548,7 +565,7 @@ func FuzzDelivery(f *testing.F) {
 		f.Fatal(err)
 	}
 	h := newHandler(dependencies{
-		cached: c, live: c, writer: c, recorder: events.NewFakeRecorder(1), log: logr.Discard(), now: time.Now,
+		receivers: receiversOf{c}, live: c, writer: c, creator: creatorOf{c}, recorder: events.NewFakeRecorder(1), log: logr.Discard(), now: time.Now,
 		maxBody: defaultMaxBody, metrics: measures, backlog: newBacklog(),
 	})
 	for _, name := range []string{"batch.json", "grant-2025-single-object.json", "test.json"} {

@@ -102,6 +102,22 @@ func (c *keyCache) refresh(ctx context.Context, receiver *accessv1alpha1.Webhook
 	return held
 }
 
+// reread reads the keys again, unless others than those in used were fetched and read meanwhile. It returns used where the
+// API server is away.
+func (c *keyCache) reread(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, used *heldKeys) *heldKeys {
+	entry := c.entry(receiver)
+	entry.reading.Lock()
+	defer entry.reading.Unlock()
+	held := entry.holds(receiver)
+	if held == nil || held.keys.Fetched().Time.Equal(used.keys.Fetched().Time) {
+		held = c.read(ctx, entry, receiver)
+	}
+	if held.err != nil {
+		return used
+	}
+	return held
+}
+
 // forget drops the keys of a receiver that does not exist.
 func (c *keyCache) forget(key types.NamespacedName) {
 	c.mu.Lock()

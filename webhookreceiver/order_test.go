@@ -50,8 +50,8 @@ func TestTheTasksOfAPersonAreStoredInTheDeliverysOrder(t *testing.T) {
 			Type: "GrantAccessRequest", TargetUser: &cakewalk.User{Email: who}, TargetWorkApp: &cakewalk.NamedObject{Name: "Slack"},
 		}}})
 	}
-	s := newStore(dependencies{writer: writer, live: writer, now: time.Now, log: logr.Discard()})
-	results := s.storeAll(t.Context(), &accessv1alpha1.WebhookReceiver{}, events)
+	s := newStore(dependencies{creator: creatorOf{writer}, live: writer, now: time.Now, log: logr.Discard()})
+	results := s.storeAll(t.Context(), &accessv1alpha1.WebhookReceiver{}, arrivedFrom(events, time.Now(), ""))
 	if slices.ContainsFunc(results, func(r eventResult) bool { return r.outcome != outcomeStored }) {
 		t.Error(results)
 	}

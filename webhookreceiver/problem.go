@@ -19,8 +19,10 @@ const (
 
 // answer is what a sender is told.
 type answer struct {
-	code   int
-	header map[string]string
+	code int
+	// refused is why a delivery was not taken whole; empty where it was.
+	refused refusal
+	header  map[string]string
 	// detail explains a refusal to the sender.
 	detail string
 	result result
@@ -38,6 +40,7 @@ type result struct {
 	Ignored    int           `json:"ignored"`
 	Conflicts  int           `json:"conflicts,omitempty"`
 	Invalid    int           `json:"invalid,omitempty"`
+	Spooled    int           `json:"spooled,omitempty"`
 	Events     []eventAnswer `json:"events"`
 }
 
@@ -67,16 +70,16 @@ type problem struct {
 }
 
 // refuse answers with a problem. The detail goes to the sender, the reason to the owner's log.
-func refuse(code int, detail string, reason error) answer {
+func refuse(why refusal, code int, detail string, reason error) answer {
 	if reason == nil && detail != "" {
 		reason = errors.New(detail)
 	}
-	return answer{code: code, detail: detail, reason: reason}
+	return answer{code: code, refused: why, detail: detail, reason: reason}
 }
 
 // unavailable answers 503 with Retry-After (RFC 9110).
-func unavailable(after time.Duration, detail string, reason error) *answer {
-	a := refuse(http.StatusServiceUnavailable, detail, reason)
+func unavailable(why refusal, after time.Duration, detail string, reason error) *answer {
+	a := refuse(why, http.StatusServiceUnavailable, detail, reason)
 	a.header = map[string]string{"Retry-After": strconv.Itoa(int(after / time.Second))}
 	return &a
 }
@@ -100,6 +103,8 @@ func answerFor(results []eventResult) answer {
 		case outcomeInvalid:
 			counts.Invalid++
 			faults = append(faults, eventError{Index: i, Field: r.field, Detail: r.detail})
+		case outcomeSpooled:
+			counts.Spooled++
 		case outcomeFailed:
 			if failed == nil || errors.Is(failed, errNotTried) {
 				failed = r.err
@@ -111,9 +116,13 @@ func answerFor(results []eventResult) answer {
 	a := answer{code: http.StatusOK}
 	switch {
 	case failed != nil:
-		a = *unavailable(retrySoon, "not every task could be stored; send the delivery again", failed)
+		a = *unavailable(refusedNotStored, retrySoon, "not every task could be stored; send the delivery again", failed)
+	case len(faults) > 0 && counts.Spooled > 0:
+		a = refuse(refusedInvalidEvents, http.StatusUnprocessableEntity, "some events are malformed; the others are stored, or will be", nil)
 	case len(faults) > 0:
-		a = refuse(http.StatusUnprocessableEntity, "some events are malformed; the others are stored", nil)
+		a = refuse(refusedInvalidEvents, http.StatusUnprocessableEntity, "some events are malformed; the others are stored", nil)
+	case counts.Spooled > 0:
+		a.code = http.StatusAccepted
 	}
 	a.result, a.errors = counts, faults
 	return a
@@ -126,7 +135,7 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	var body any = a.result
 	contentType := "application/json"
-	if a.code != http.StatusOK {
+	if a.refused != "" {
 		contentType = "application/problem+json"
 		p := problem{Type: "about:blank", Title: http.StatusText(a.code), Status: a.code, Detail: a.detail, Errors: a.errors}
 		if a.result.Events != nil {

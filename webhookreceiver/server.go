@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/audit"
 )
 
 // Bounds of a connection. A sender has readTimeout for a whole request, so that slow ones do not pile up.
@@ -41,6 +42,9 @@ const (
 	addressWithTLS    = ":9443"
 	addressWithoutTLS = ":9080"
 	defaultMaxBody    = 1 << 20
+
+	defaultSpoolMaxBytes = 256 << 20
+	defaultSpoolMaxAge   = 72 * time.Hour
 )
 
 // eventSource is the reporting controller of the receiver's Kubernetes events.
@@ -55,6 +59,20 @@ type Options struct {
 	CertDir string
 	// MaxBodyBytes is the size of the largest delivery, in bytes. Default: 1 MiB.
 	MaxBodyBytes int64
+	// SpoolDir is a folder of this process alone, in which verified deliveries are kept while the API server is away.
+	// Empty: they are refused, and nothing is written to disk.
+	SpoolDir string
+	// SpoolMaxBytes is how many bytes spooled deliveries may take. Default: 256 MiB.
+	SpoolMaxBytes int64
+	// SpoolMaxAge is how long a spooled delivery may wait before it is set aside for a person. Default: 72 hours.
+	SpoolMaxAge time.Duration
+	// Alone tells that no controllers run in the process, whose cache holds CountedTasks. Default: they do, and it holds
+	// whole tasks.
+	Alone bool
+	// ShardLabels are the labels of a WebhookReceiver that its tasks get besides LabelShard. Default: none.
+	ShardLabels []string
+	// Audit is the audit log. Nil: none.
+	Audit *audit.Log
 }
 
 func (o Options) withDefaults() Options {
@@ -66,6 +84,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBodyBytes <= 0 {
 		o.MaxBodyBytes = defaultMaxBody
+	}
+	if o.SpoolMaxBytes <= 0 {
+		o.SpoolMaxBytes = defaultSpoolMaxBytes
+	}
+	if o.SpoolMaxAge <= 0 {
+		o.SpoolMaxAge = defaultSpoolMaxAge
 	}
 	return o
 }
@@ -87,7 +111,7 @@ func addToManager(mgr manager.Manager, o Options, registry prometheus.Registerer
 	log := mgr.GetLogger().WithName("webhookreceiver")
 	unfinished := newBacklog()
 	// The context ends nothing here: the informer is the manager's.
-	informer, err := mgr.GetCache().GetInformer(context.Background(), &accessv1alpha1.AccessTask{}, cache.BlockUntilSynced(false))
+	informer, err := mgr.GetCache().GetInformer(context.Background(), o.tasksToCount(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watching AccessTasks: %w", err)
 	}
@@ -95,22 +119,60 @@ func addToManager(mgr manager.Manager, o Options, registry prometheus.Registerer
 	if err != nil {
 		return nil, fmt.Errorf("watching AccessTasks: %w", err)
 	}
+	// Started with the others, so that the first delivery does not wait for it.
+	receivers, err := mgr.GetCache().GetInformer(context.Background(), &accessv1alpha1.WebhookReceiver{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching WebhookReceivers: %w", err)
+	}
+	served := newKnown()
+	for _, handler := range []toolscache.ResourceEventHandler{measures.receiverSeries(), unfinished.receivers(), served} {
+		registered, err := receivers.AddEventHandler(handler)
+		if err != nil {
+			return nil, fmt.Errorf("watching WebhookReceivers: %w", err)
+		}
+		// Of the last one, which is its own.
+		served.synced = registered.HasSynced
+	}
 
+	creates, err := newRESTCreator(mgr.GetConfig(), mgr.GetScheme(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	kept, setAside, err := openSpool(o)
+	if err != nil {
+		return nil, err
+	}
 	s := &server{
 		options: o,
 		log:     log,
-		synced:  registration.HasSynced,
 		handler: newHandler(dependencies{
-			cached:   mgr.GetClient(),
-			live:     mgr.GetAPIReader(),
-			writer:   mgr.GetClient(),
-			recorder: mgr.GetEventRecorder(eventSource),
-			log:      log,
-			now:      time.Now,
-			maxBody:  o.MaxBodyBytes,
-			metrics:  measures,
-			backlog:  unfinished,
+			receivers:   served,
+			live:        mgr.GetAPIReader(),
+			writer:      mgr.GetClient(),
+			creator:     creates,
+			recorder:    mgr.GetEventRecorder(eventSource),
+			log:         log,
+			now:         time.Now,
+			maxBody:     o.MaxBodyBytes,
+			metrics:     measures,
+			backlog:     unfinished,
+			shardLabels: o.ShardLabels,
+			audit:       o.Audit,
+			spool:       kept,
+
+			maxSpoolAge: o.SpoolMaxAge,
 		}),
+	}
+	stored, err := informer.AddEventHandler(s.handler.store.arrivals)
+	if err != nil {
+		return nil, fmt.Errorf("watching AccessTasks: %w", err)
+	}
+	s.synced = func() bool { return registration.HasSynced() && stored.HasSynced() }
+	if err := errors.Join(registry.Register(newBounds(s.handler.admission, unfinished)), registry.Register(newSpoolGauges(kept, o.SpoolMaxBytes, time.Now))); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	for _, report := range setAside {
+		s.handler.spooler.report(context.Background(), report, "")
 	}
 	if err := mgr.Add(s); err != nil {
 		return nil, err
@@ -148,6 +210,7 @@ func (s *server) check(*http.Request) error {
 // Start listens until ctx ends, and then drains: deliveries in flight are answered, and what is known of the receivers is
 // written to their status.
 func (s *server) Start(ctx context.Context) error {
+	defer s.handler.spooler.close()
 	if !toolscache.WaitForCacheSync(ctx.Done(), s.synced) {
 		return nil
 	}
@@ -168,6 +231,7 @@ func (s *server) Start(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("reading the receiver's certificate: %w", err), listener.Close())
 		}
+		watcher.RegisterCallback(func(c tls.Certificate) { s.handler.metrics.served(c, s.log) })
 		running.Go(func() {
 			if err := watcher.Start(background); err != nil {
 				s.log.Error(err, "The receiver's certificate is no longer watched")
@@ -176,10 +240,12 @@ func (s *server) Start(ctx context.Context) error {
 		listener = tls.NewListener(listener, &tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: watcher.GetCertificate,
-			NextProtos:     []string{"h2", "http/1.1"},
+			// A delivery is one request, so HTTP/2 gains nothing and widens what a stranger can try.
+			NextProtos: []string{"http/1.1"},
 		})
 	}
 	running.Go(func() { s.handler.status.run(background) })
+	running.Go(func() { s.handler.spooler.run(background) })
 
 	server := newHTTPServer(s.handler, s.log)
 	failed := make(chan error, 1)

@@ -22,9 +22,10 @@ import (
 )
 
 const (
-	// statusOwner owns, in server-side apply, what the receiver writes: Verified, lastDeliveryTime and lastTestTime.
+	// statusOwner owns, in server-side apply, what the receiver writes: Verified, lastDeliveryTime, lastTestTime and
+	// lastMismatchTime.
 	statusOwner = "access-operator-receiver"
-	// statusInterval is how often a delivery is noted in the status, at most.
+	// statusInterval is how often a delivery, or a signature that does not match, is noted in the status, at most.
 	statusInterval = time.Minute
 	statusTimeout  = 5 * time.Second
 	statusRetry    = 5 * time.Second
@@ -41,15 +42,30 @@ type statusWriter struct {
 	mu sync.Mutex
 	// pending holds what is to be written, one entry for a receiver.
 	pending map[types.NamespacedName]statusNote
-	// noted is when a delivery was last noted.
-	noted map[types.NamespacedName]time.Time
+	// noted is when a delivery was last noted, and mismatched when a mismatch was last written.
+	noted, mismatched map[types.NamespacedName]time.Time
 }
 
 // statusNote is what is to be written of a receiver.
+// A time is zero where there is nothing to write.
 type statusNote struct {
+	// delivery is when a delivery with a good signature arrived.
 	delivery time.Time
-	// test is when a test event arrived; zero if none did.
+	// test is when a test event arrived.
 	test time.Time
+	// mismatch is when a signature did not match fetched keys.
+	mismatch time.Time
+}
+
+// with is a note of the newest of both.
+func (n statusNote) with(o statusNote) statusNote {
+	newer := func(a, b time.Time) time.Time {
+		if a.Before(b) {
+			return b
+		}
+		return a
+	}
+	return statusNote{delivery: newer(n.delivery, o.delivery), test: newer(n.test, o.test), mismatch: newer(n.mismatch, o.mismatch)}
 }
 
 func newStatusWriter(d dependencies) *statusWriter {
@@ -57,7 +73,7 @@ func newStatusWriter(d dependencies) *statusWriter {
 		live: d.live, writer: d.writer, log: d.log, now: d.now,
 		wake:    make(chan struct{}, 1),
 		pending: map[types.NamespacedName]statusNote{},
-		noted:   map[types.NamespacedName]time.Time{},
+		noted:   map[types.NamespacedName]time.Time{}, mismatched: map[types.NamespacedName]time.Time{},
 	}
 }
 
@@ -70,12 +86,24 @@ func (s *statusWriter) note(receiver types.NamespacedName, test bool) {
 		return
 	}
 	s.noted[receiver] = now
-	note := s.pending[receiver]
-	note.delivery = now
+	note := statusNote{delivery: now}
 	if test {
 		note.test = now
 	}
-	s.pending[receiver] = note
+	s.add(receiver, note)
+}
+
+// noteMismatch takes down that a signature did not match the fetched keys of a receiver, which asks the controllers to
+// fetch them again.
+func (s *statusWriter) noteMismatch(receiver types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add(receiver, statusNote{mismatch: s.now()})
+}
+
+// add adds to what is pending. The caller holds s.mu.
+func (s *statusWriter) add(receiver types.NamespacedName, note statusNote) {
+	s.pending[receiver] = s.pending[receiver].with(note)
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -100,38 +128,47 @@ func (s *statusWriter) run(ctx context.Context) {
 	}
 }
 
-// writeAll writes everything that is pending. What cannot be written is tried again later.
+// writeAll writes everything that is pending. What cannot be written, or not yet, is tried again later.
 func (s *statusWriter) writeAll(ctx context.Context) {
-	s.mu.Lock()
-	pending := s.pending
-	s.pending = map[types.NamespacedName]statusNote{}
-	s.mu.Unlock()
-	for receiver, note := range pending {
+	for receiver, note := range s.take() {
 		err := s.write(ctx, receiver, note)
+		if apierrors.IsConflict(err) {
+			// Somebody wrote between reading and writing.
+			err = s.write(ctx, receiver, note)
+		}
+		s.mu.Lock()
 		switch {
 		case err == nil:
+			if !note.mismatch.IsZero() {
+				s.mismatched[receiver] = s.now()
+			}
 		case apierrors.IsNotFound(err):
-			s.mu.Lock()
 			delete(s.noted, receiver)
-			s.mu.Unlock()
+			delete(s.mismatched, receiver)
 		default:
 			s.log.Error(err, "The status of a receiver could not be written", "namespace", receiver.Namespace, "receiver", receiver.Name)
-			s.putBack(receiver, note)
+			s.pending[receiver] = s.pending[receiver].with(note)
 		}
+		s.mu.Unlock()
 	}
 }
 
-func (s *statusWriter) putBack(receiver types.NamespacedName, note statusNote) {
+// take takes what may be written now. A mismatch waits for its interval: it may be the only one, and must not be lost.
+func (s *statusWriter) take() map[types.NamespacedName]statusNote {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	newer := s.pending[receiver]
-	if newer.delivery.Before(note.delivery) {
-		newer.delivery = note.delivery
+	due := map[types.NamespacedName]statusNote{}
+	for receiver, note := range s.pending {
+		delete(s.pending, receiver)
+		if last, ok := s.mismatched[receiver]; ok && !note.mismatch.IsZero() && s.now().Sub(last) < statusInterval {
+			s.pending[receiver] = statusNote{mismatch: note.mismatch}
+			note.mismatch = time.Time{}
+		}
+		if note != (statusNote{}) {
+			due[receiver] = note
+		}
 	}
-	if newer.test.Before(note.test) {
-		newer.test = note.test
-	}
-	s.pending[receiver] = newer
+	return due
 }
 
 // write applies a note. Server-side apply takes away what its owner no longer names, so what was written before, by this
@@ -144,21 +181,23 @@ func (s *statusWriter) write(ctx context.Context, key types.NamespacedName, note
 		return fmt.Errorf("reading WebhookReceiver: %w", err)
 	}
 	known := receiver.Status
-	if note.test.IsZero() && known.LastDeliveryTime != nil && note.delivery.Sub(known.LastDeliveryTime.Time) < statusInterval {
+	if last := known.LastDeliveryTime; note.test.IsZero() && last != nil && note.delivery.Sub(last.Time) < statusInterval {
+		note.delivery = time.Time{}
+	}
+	if note == (statusNote{}) {
 		return nil
 	}
-	status := applyv1alpha1.WebhookReceiverStatus().WithLastDeliveryTime(later(known.LastDeliveryTime, note.delivery))
-	if !note.test.IsZero() {
-		status.WithLastTestTime(later(known.LastTestTime, note.test))
-	} else if known.LastTestTime != nil {
-		status.WithLastTestTime(*known.LastTestTime)
-	}
+	status := applyv1alpha1.WebhookReceiverStatus()
+	status.LastDeliveryTime = later(known.LastDeliveryTime, note.delivery)
+	status.LastTestTime = later(known.LastTestTime, note.test)
+	status.LastMismatchTime = later(known.LastMismatchTime, note.mismatch)
 	if condition := verified(receiver, note); condition != nil {
 		status.WithConditions(applymetav1.Condition().
 			WithType(condition.Type).WithStatus(condition.Status).WithReason(condition.Reason).WithMessage(condition.Message).
 			WithObservedGeneration(condition.ObservedGeneration).WithLastTransitionTime(condition.LastTransitionTime))
 	}
-	config := applyv1alpha1.WebhookReceiver(key.Name, key.Namespace).WithStatus(status)
+	// With the version that was read, nothing that another replica named meanwhile is taken away.
+	config := applyv1alpha1.WebhookReceiver(key.Name, key.Namespace).WithResourceVersion(receiver.ResourceVersion).WithStatus(status)
 	if err := s.writer.Status().Apply(ctx, config, client.ForceOwnership, client.FieldOwner(statusOwner)); err != nil {
 		return fmt.Errorf("applying status: %w", err)
 	}
@@ -185,10 +224,10 @@ func verified(receiver *accessv1alpha1.WebhookReceiver, note statusNote) *metav1
 	return condition
 }
 
-// later returns the later of two times.
-func later(known *metav1.Time, noted time.Time) metav1.Time {
-	if known != nil && known.After(noted) {
-		return *known
+// later returns the later of two times; nil for none.
+func later(known *metav1.Time, noted time.Time) *metav1.Time {
+	if noted.IsZero() || known != nil && known.After(noted) {
+		return known
 	}
-	return metav1.NewTime(noted)
+	return new(metav1.NewTime(noted))
 }

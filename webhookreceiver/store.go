@@ -20,7 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/accesstask"
 	"getcakewalk.io/access-operator/internal/cakewalk"
+	"getcakewalk.io/access-operator/internal/tracing"
 )
 
 // Bounds of storing: creates side by side for one delivery and for all, and the time for a whole delivery.
@@ -44,8 +46,10 @@ const (
 	outcomeIgnored outcome = "ignored"
 	// outcomeInvalid: the event is malformed, or the API server says so.
 	outcomeInvalid outcome = "invalid"
+	// outcomeSpooled: the API server is away, and the delivery waits on the disk for it.
+	outcomeSpooled outcome = "spooled"
 	// outcomeFailed: the task could not be stored at the moment. It is no outcome that senders see: the delivery is
-	// refused as a whole.
+	// spooled, or refused as a whole.
 	outcomeFailed outcome = "failed"
 )
 
@@ -57,6 +61,8 @@ type eventResult struct {
 	field, detail string
 	// err is why the task could not be stored.
 	err error
+	// task is what was announced; nil where nothing was.
+	task *accessv1alpha1.AccessTask
 }
 
 // store turns events into AccessTasks at the API server.
@@ -71,15 +77,27 @@ func newStore(d dependencies) *store {
 	return &store{dependencies: d, arrivals: &arrivals{now: d.now}, slots: make(chan struct{}, maxCreates)}
 }
 
-// storeAll stores the tasks of a delivery side by side, and returns a result for each event. Events of the same task are
-// stored one after the other, so that the first wins, and so are those of the same person in the same application, so
-// that they are acted on in the delivery's order. After one that could not be stored no other is begun: the sender
-// has to send the delivery again anyway, and the API server needs rest.
-func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, events []cakewalk.Event) []eventResult {
+// arrived is an event that arrived.
+type arrived struct {
+	cakewalk.Event
+	// received is when.
+	received time.Time
+	// traceparent is the trace of a delivery that was spooled; empty for that of the context.
+	traceparent string
+}
+
+// arrivedFrom are the events of a delivery, each a microsecond after the one before.
+func arrivedFrom(events []cakewalk.Event, first time.Time, traceparent string) []arrived {
+	all := make([]arrived, len(events))
+	for i, event := range events {
+		all[i] = arrived{Event: event, received: first.Add(time.Duration(i) * time.Microsecond), traceparent: traceparent}
+	}
+	return all
+}
+
+// unstored are the results of events before anything is stored.
+func unstored(events []arrived) []eventResult {
 	results := make([]eventResult, len(events))
-	received := s.arrivals.reserve(len(events))
-	groups := make([][]int, 0, len(events))
-	groupOf := make(map[string]int, len(events))
 	for i, event := range events {
 		switch {
 		case event.Err != nil:
@@ -87,39 +105,57 @@ func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookRe
 		case event.Task == nil:
 			results[i] = eventResult{outcome: outcomeIgnored}
 		default:
-			// A panic or an early end leaves this result.
 			results[i] = eventResult{taskID: event.Task.TaskID, outcome: outcomeFailed, err: errNotTried}
-			subject := subjectOf(event.Task)
-			group, known := groupOf[event.Task.TaskID]
-			if !known {
-				group, known = groupOf[subject]
-			}
-			if !known {
-				group = len(groups)
-				groups = append(groups, nil)
-			}
-			groupOf[event.Task.TaskID], groupOf[subject] = group, group
-			groups[group] = append(groups[group], i)
 		}
+	}
+	return results
+}
+
+// storeAll stores the tasks of events side by side, and returns a result for each event. Events of the same task are
+// stored one after the other, so that the first wins, and so are those of the same person in the same application, so
+// that they are acted on in the delivery's order. After one that could not be stored no other is begun: the sender
+// has to send the delivery again anyway, and the API server needs rest.
+func (s *store) storeAll(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, events []arrived) []eventResult {
+	// A panic or an early end leaves these.
+	results := unstored(events)
+	groups := make([][]int, 0, len(events))
+	groupOf := make(map[string]int, len(events))
+	for i, event := range events {
+		if results[i].outcome != outcomeFailed {
+			continue
+		}
+		subject := subjectOf(event.Task)
+		group, known := groupOf[event.Task.TaskID]
+		if !known {
+			group, known = groupOf[subject]
+		}
+		if !known {
+			group = len(groups)
+			groups = append(groups, nil)
+		}
+		groupOf[event.Task.TaskID], groupOf[subject] = group, group
+		groups[group] = append(groups[group], i)
 	}
 
 	var next atomic.Int64
 	var stopped atomic.Bool
-	var workers sync.WaitGroup
-	for range min(maxCreatesPerDelivery, len(groups)) {
-		workers.Go(func() {
-			defer s.isolatePanic(&stopped)
-			for !stopped.Load() {
-				g := int(next.Add(1)) - 1
-				if g >= len(groups) {
-					return
-				}
-				if !s.storeGroup(ctx, receiver, received, events, groups[g], results) {
-					stopped.Store(true)
-				}
+	work := func() {
+		defer s.isolatePanic(&stopped)
+		for !stopped.Load() {
+			g := int(next.Add(1)) - 1
+			if g >= len(groups) {
+				return
 			}
-		})
+			if !s.storeGroup(ctx, receiver, events, groups[g], results) {
+				stopped.Store(true)
+			}
+		}
 	}
+	var workers sync.WaitGroup
+	for range min(maxCreatesPerDelivery, len(groups)) - 1 {
+		workers.Go(work)
+	}
+	work()
 	workers.Wait()
 	return results
 }
@@ -148,7 +184,7 @@ func (s *store) isolatePanic(stopped *atomic.Bool) {
 }
 
 // storeGroup stores the events of one task in their order. It returns false when one could not be stored.
-func (s *store) storeGroup(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, received time.Time, events []cakewalk.Event, group []int, results []eventResult) bool {
+func (s *store) storeGroup(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, events []arrived, group []int, results []eventResult) bool {
 	for n, i := range group {
 		if n > 0 && equality.Semantic.DeepEqual(events[group[n-1]].Task, events[i].Task) {
 			results[i] = results[group[n-1]]
@@ -157,7 +193,7 @@ func (s *store) storeGroup(ctx context.Context, receiver *accessv1alpha1.Webhook
 			}
 			continue
 		}
-		task := taskFor(events[i].Task, receiver, received.Add(time.Duration(i)*time.Microsecond))
+		task := accesstask.New(events[i].Task, receiver, events[i].received, s.shardLabels)
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -166,7 +202,7 @@ func (s *store) storeGroup(ctx context.Context, receiver *accessv1alpha1.Webhook
 		}
 		results[i] = func() eventResult {
 			defer func() { <-s.slots }()
-			return s.storeTask(ctx, receiver, task)
+			return s.storeTask(ctx, receiver, task, events[i].traceparent)
 		}()
 		if results[i].outcome == outcomeFailed {
 			return false
@@ -176,11 +212,13 @@ func (s *store) storeGroup(ctx context.Context, receiver *accessv1alpha1.Webhook
 }
 
 // storeTask creates a task, or finds out what is there in its place.
-func (s *store) storeTask(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, task *accessv1alpha1.AccessTask) eventResult {
-	result := eventResult{taskID: task.Name, outcome: outcomeFailed}
+func (s *store) storeTask(ctx context.Context, receiver *accessv1alpha1.WebhookReceiver, task *accessv1alpha1.AccessTask, traceparent string) (result eventResult) {
+	result = eventResult{taskID: task.Name, outcome: outcomeFailed, task: task}
+	ctx, span := startStoring(tracing.From(ctx, traceparent), task)
+	defer func() { tracing.End(span, string(result.outcome), result.outcome == outcomeFailed) }()
 	// Twice, since a task that was there may be gone when it is looked at.
 	for range 2 {
-		err := s.writer.Create(ctx, task.DeepCopy())
+		err := s.creator.create(ctx, task)
 		switch {
 		case err == nil:
 			result.outcome = outcomeStored
@@ -213,8 +251,12 @@ func (s *store) storeTask(ctx context.Context, receiver *accessv1alpha1.WebhookR
 	return result
 }
 
-// sameContent says whether two tasks were announced by the same receiver with the same content.
+// sameContent says whether a task that is there was announced by the same receiver with the same content. One that the
+// backfill found holds what Cakewalk's API tells, which is not everything that a webhook tells.
 func sameContent(a, b *accessv1alpha1.AccessTask) bool {
+	if _, found := a.Labels[accessv1alpha1.LabelFoundBy]; found {
+		return equality.Semantic.DeepEqual(a.Spec.ReceiverRef, b.Spec.ReceiverRef) && accesstask.SameChange(a.Spec.Request, b.Spec.Request)
+	}
 	return equality.Semantic.DeepEqual(a.Spec.ReceiverRef, b.Spec.ReceiverRef) &&
 		equality.Semantic.DeepEqual(a.Spec.AssignedTo, b.Spec.AssignedTo) &&
 		equality.Semantic.DeepEqual(a.Spec.Request, b.Spec.Request)

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -72,6 +73,21 @@ func sign(secret string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// creatorOf creates tasks by a client, which can fail on purpose.
+type creatorOf struct{ client.Client }
+
+func (c creatorOf) create(ctx context.Context, task *accessv1alpha1.AccessTask) error {
+	return c.Create(ctx, task.DeepCopy())
+}
+
+// receiversOf finds WebhookReceivers by a client.
+type receiversOf struct{ client.Reader }
+
+func (r receiversOf) find(ctx context.Context, key types.NamespacedName) (*accessv1alpha1.WebhookReceiver, error) {
+	receiver := &accessv1alpha1.WebhookReceiver{}
+	return receiver, r.Get(ctx, key, receiver)
 }
 
 // suite is a manager with a receiver on the real API server.
@@ -157,8 +173,7 @@ func (s *suite) waitServed(tb testing.TB, name string) {
 	live := &accessv1alpha1.WebhookReceiver{}
 	s.get(tb, name, live)
 	eventually(tb, "the receiver is in the cache", func() bool {
-		cached := &accessv1alpha1.WebhookReceiver{}
-		err := s.server.handler.cached.Get(tb.Context(), client.ObjectKeyFromObject(live), cached)
+		cached, err := s.server.handler.receivers.find(tb.Context(), client.ObjectKeyFromObject(live))
 		return err == nil && cached.Generation == live.Generation
 	})
 }

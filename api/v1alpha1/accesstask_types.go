@@ -18,6 +18,13 @@ const (
 	LabelTargetUserID = "access.getcakewalk.io/target-user-id"
 	// LabelReceiver is the name of the WebhookReceiver that stored the task.
 	LabelReceiver = "access.getcakewalk.io/receiver"
+	// LabelFoundBy is there on a task whose webhook never came, with the value FoundByBackfill. The receiver never sets it.
+	LabelFoundBy = "access.getcakewalk.io/found-by"
+	// LabelShard is the label by which an installation can be split (--watch-label-selector). It is set by people, on
+	// WebhookReceivers and Connectors; a WebhookReceiver's goes on to its tasks.
+	LabelShard = "access.getcakewalk.io/shard"
+	// FoundByBackfill is the value of LabelFoundBy on a task that the backfill found.
+	FoundByBackfill = "backfill"
 )
 
 // Annotations are a person's verbs on a task, so that RBAC and the API server's audit log cover them.
@@ -28,6 +35,15 @@ const (
 	// AnnotationComplete marks a task that waits for a person or is stalled as done by hand. The value says who and why.
 	AnnotationComplete = "access.getcakewalk.io/complete"
 )
+
+// AnnotationPreflight is on a task whose WebhookReceiver had preflight Required or BestEffort when it stored the task, with
+// that value: the task stops no other for good before Cakewalk was asked about it, or could not be. With Required, where
+// the receiver is gone, and nobody can tell how to ask Cakewalk, the task is not done.
+const AnnotationPreflight = "access.getcakewalk.io/preflight"
+
+// AnnotationReceivedTime is spec.receivedTime of a task that the receiver stored, for those who watch the metadata of tasks
+// alone: other receivers, which order what arrives after it.
+const AnnotationReceivedTime = "access.getcakewalk.io/received-time"
 
 // Request types that Cakewalk publishes for the event action_task.actionable. The list is open: a task of another type
 // is stored and left to a person.
@@ -210,7 +226,8 @@ type TaskChange struct {
 // +kubebuilder:validation:MinProperties=1
 type AccessTaskStatus struct {
 	// conditions are Succeeded (the summary: Unknown while there is something to do or to wait for), Reconciling and
-	// Stalled (present only when they apply), Routed and Provisioned.
+	// Stalled (present only when they apply), Routed, Checked (Cakewalk was asked before the first change), Provisioned and
+	// Reported (Cakewalk knows how the task ended).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -243,6 +260,22 @@ type AccessTaskStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Subject string `json:"subject,omitempty"`
+
+	// purpose is the reason that the requester gave in Cakewalk, cut to 4,096 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Purpose string `json:"purpose,omitempty"`
+
+	// taskCreationTime is when Cakewalk created the task. Where it is known it orders the tasks of one person and
+	// application, in place of spec.receivedTime.
+	// +optional
+	TaskCreationTime *metav1.MicroTime `json:"taskCreationTime,omitempty"`
+
+	// lastCheckTime is when Cakewalk last confirmed that the task is open and as announced. It is written together with
+	// something else, and so may be older than the last question.
+	// +optional
+	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
 
 	// changes are the changes in the target system, in their order. They are recorded before the first is made. Empty
 	// where nothing had to be changed.
@@ -287,6 +320,7 @@ type AccessTaskStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.spec.request.type`
 // +kubebuilder:selectablefield:JSONPath=`.spec.request.targetUser.email`
 // +kubebuilder:selectablefield:JSONPath=`.status.connectorRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.status.completionTime`
 // +kubebuilder:printcolumn:name="Request",type=string,JSONPath=`.status.request`,description="What is asked for"
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.request.targetUser.email`,description="Whose access changes"
 // +kubebuilder:printcolumn:name="App",type=string,JSONPath=`.spec.request.targetWorkApp.name`,description="In which application"
@@ -297,6 +331,7 @@ type AccessTaskStatus struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Attempts",type=integer,priority=1,JSONPath=`.status.attempts`,description="How often it was tried in the target system"
 // +kubebuilder:printcolumn:name="Next",type=string,priority=1,JSONPath=`.status.nextAttemptTime`,description="When the next attempt is due"
+// +kubebuilder:printcolumn:name="Reported",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Reported")].status`,description="Whether Cakewalk knows"
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Succeeded")].message`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.taskID",message="metadata.name must be the taskID: a task exists once"
 type AccessTask struct {

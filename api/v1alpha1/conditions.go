@@ -18,6 +18,12 @@ const (
 	// ConditionProvisioned is True when the target system was seen to be as wanted, or, with the reason Unverifiable,
 	// accepted every change and cannot show them.
 	ConditionProvisioned = "Provisioned"
+	// ConditionChecked says what Cakewalk said of the task before the first change: True when it is open and as announced,
+	// False when it is not, Unknown when it could not be asked. Absent where it is not asked.
+	ConditionChecked = "Checked"
+	// ConditionReported is True when Cakewalk knows how the task ended, False when it refuses to take that in, Unknown
+	// while it is still to be told. Absent where there is nothing to tell.
+	ConditionReported = "Reported"
 )
 
 // Reasons of Succeeded=Unknown.
@@ -34,6 +40,8 @@ const (
 	ReasonConnectorNotReady = "ConnectorNotReady"
 	// ReasonWaitingForEarlierTask means that an older task of the same person and application goes first.
 	ReasonWaitingForEarlierTask = "WaitingForEarlierTask"
+	// ReasonWaitingForCakewalk means that Cakewalk's API has to confirm the task and cannot be asked at the moment.
+	ReasonWaitingForCakewalk = "WaitingForCakewalk"
 	// ReasonProvisioning means that the recorded changes are being made.
 	ReasonProvisioning = "Provisioning"
 	// ReasonRetrying means that an attempt failed and another is due at status.nextAttemptTime.
@@ -50,14 +58,20 @@ const (
 	ReasonProvisioned = "Provisioned"
 	// ReasonAlreadyProvisioned means that the target system was as wanted, and nothing was changed.
 	ReasonAlreadyProvisioned = "AlreadyProvisioned"
-	// ReasonCompletedByPerson means that a person said, by the complete annotation, that it was done by hand.
+	// ReasonCompletedByPerson means that a person did it by hand, and said so in Cakewalk or by the complete annotation.
 	ReasonCompletedByPerson = "CompletedByPerson"
 )
 
-// Reasons of Succeeded=False. Each but Superseded comes with Stalled=True.
+// Reasons of Succeeded=False. Each but Cancelled, Superseded and HandledByCakewalk comes with Stalled=True.
 const (
-	// ReasonSuperseded means that a newer removal of the same person and application was carried out first: what is older
-	// and gives access is not carried out any more.
+	// ReasonRejected means that Cakewalk does not know the task, or knows it otherwise than it was announced.
+	ReasonRejected = "Rejected"
+	// ReasonCancelled means that the request was cancelled or declined in Cakewalk.
+	ReasonCancelled = "Cancelled"
+	// ReasonHandledByCakewalk means that Cakewalk's own agent makes the change.
+	ReasonHandledByCakewalk = "HandledByCakewalk"
+	// ReasonSuperseded means that a newer task of the same person and application goes before it: nothing older is done
+	// after something newer. Stalled where it would have taken away access that the newer one says nothing about.
 	ReasonSuperseded = "Superseded"
 	// ReasonPermanentError means that only a change by a person helps; the message says which.
 	ReasonPermanentError = "PermanentError"
@@ -85,12 +99,37 @@ const (
 	ReasonProgressingWithRetry = "ProgressingWithRetry"
 )
 
+// Reasons of Checked and Reported that are not reasons of Succeeded.
+const (
+	// ReasonConfirmed is the reason of Checked=True: the task is open in Cakewalk and as announced.
+	ReasonConfirmed = "Confirmed"
+	// ReasonApproved is the reason of Reported=True: the operator approved the task in Cakewalk.
+	ReasonApproved = "Approved"
+	// ReasonAlreadyApproved is the reason of Reported=True where somebody else had approved the task in Cakewalk.
+	ReasonAlreadyApproved = "AlreadyApproved"
+	// ReasonDeclined is the reason of Reported where the operator declined the task in Cakewalk (True), or somebody else
+	// declined it after the access was changed (False).
+	ReasonDeclined = "Declined"
+	// ReasonReporting is the reason of Reported=Unknown: Cakewalk is still to be told.
+	ReasonReporting = "Reporting"
+	// ReasonReadOnlyKey means that the API key may read and not write: a key that may do both is needed to report.
+	ReasonReadOnlyKey = "ReadOnlyKey"
+	// ReasonReportRefused means that Cakewalk does not take the report as it is.
+	ReasonReportRefused = "ReportRefused"
+	// ReasonTaskNotFound means that Cakewalk does not know the task any more.
+	ReasonTaskNotFound = "TaskNotFound"
+	// ReasonReportAbandoned means that the task could not be reported for a week. It is not tried any more.
+	ReasonReportAbandoned = "ReportAbandoned"
+)
+
 // Condition types of a Connector and a WebhookReceiver.
 const (
 	// ConditionReady says whether the object can be used.
 	ConditionReady = "Ready"
 	// ConditionVerified is True on a WebhookReceiver when a test event with a good signature arrived.
 	ConditionVerified = "Verified"
+	// ConditionConnected says on a WebhookReceiver whether Cakewalk's API answers with its credentials.
+	ConditionConnected = "Connected"
 )
 
 // Reasons of Ready on a Connector.
@@ -124,4 +163,16 @@ const (
 	ReasonInvalidKey = "InvalidKey"
 	// ReasonTestReceived is the reason of Verified=True.
 	ReasonTestReceived = "TestReceived"
+	// ReasonKeysNotFetched means that keys are to be fetched from Cakewalk and never were.
+	ReasonKeysNotFetched = "KeysNotFetched"
+)
+
+// Reasons of Connected on a WebhookReceiver, beside SecretNotFound, Unauthorized, Unreachable and ReadOnlyKey.
+const (
+	// ReasonAnswering is the reason of Connected=True.
+	ReasonAnswering = "Answering"
+	// ReasonNotConfigured means that spec.cakewalkAPI is absent: tasks are not checked and not reported.
+	ReasonNotConfigured = "NotConfigured"
+	// ReasonRateLimited means that Cakewalk asks for fewer requests.
+	ReasonRateLimited = "RateLimited"
 )

@@ -5,9 +5,15 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	// Certificate roots for images that have none. The system's are preferred where there are some.
@@ -15,6 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,108 +35,191 @@ import (
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	"getcakewalk.io/access-operator/controllers"
+	"getcakewalk.io/access-operator/internal/audit"
+	"getcakewalk.io/access-operator/internal/buildinfo"
 	"getcakewalk.io/access-operator/internal/connector"
+	"getcakewalk.io/access-operator/internal/leadership"
+	"getcakewalk.io/access-operator/internal/openapi"
+	"getcakewalk.io/access-operator/internal/tracing"
 	"getcakewalk.io/access-operator/webhookreceiver"
 )
 
-// Reviews of tokens and of rights guard the metrics; leases elect the leader, which is announced by core events.
-// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
-// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
-// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update;patch,namespace=system,roleName=leader-election-role
-// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=system,roleName=leader-election-role
+// Reviews of tokens and of rights guard the metrics of both halves; leases elect the leader of the controllers, which is
+// announced by core events.
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create,roleName=metrics-auth-role
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create,roleName=metrics-auth-role
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update,namespace=system,roleName=leader-election-role
+// +kubebuilder:rbac:groups="",resources=events,verbs=create,namespace=system,roleName=leader-election-role
 
 const (
 	leaderElectionID = "access-operator.access.getcakewalk.io"
+	// controllersGCPercent is GOGC of a process with controllers: what they hold is mostly tasks, which stay, so that half
+	// as much room for garbage as usual costs little time and saves much memory.
+	controllersGCPercent = 40
 	// gracefulShutdown is longer than the receiver needs to drain and a task's visit to end.
 	gracefulShutdown = 45 * time.Second
 )
 
-type options struct {
-	receiver       webhookreceiver.Options
-	metricsAddress string
-	probeAddress   string
-	leaderElect    bool
-	log            zap.Options
-}
-
 func main() {
-	o := parse()
+	o, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		os.Exit(2)
+	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.log)))
-	if err := run(o); err != nil {
+	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
 		ctrl.Log.Error(err, "The manager ended")
 		os.Exit(1)
 	}
 }
 
-// parse reads the command line. The flag --kubeconfig is controller-runtime's.
-func parse() options {
-	var o options
-	flag.StringVar(&o.receiver.BindAddress, "receiver-bind-address", "", "Address of the webhook receiver. Default: :9443 with --receiver-cert-dir, else :9080.")
-	flag.StringVar(&o.receiver.CertDir, "receiver-cert-dir", "", "Folder with tls.crt and tls.key of the webhook receiver, reloaded when they change. Empty: plain HTTP, for use behind something that ends TLS.")
-	flag.Int64Var(&o.receiver.MaxBodyBytes, "receiver-max-body-bytes", 1<<20, "Largest delivery, in bytes. A larger one is answered 413.")
-	flag.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of the metrics, over HTTPS with authentication and authorization. 0: none.")
-	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0: none.")
-	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas, which alone runs the controllers. Every replica receives webhooks. Needed for more than one replica.")
-	o.log.BindFlags(flag.CommandLine)
-	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "unexpected argument %q\n", flag.Arg(0))
-		os.Exit(2)
-	}
-	return o
-}
-
-func run(o options) error {
-	ctx := ctrl.SetupSignalHandler()
-	mgr, err := newManager(o)
+func run(ctx context.Context, o options) error {
+	v, r := build(debug.ReadBuildInfo())
+	ctrl.Log.Info("Starting", "version", v, "revision", r, "receiver", o.receive, "controllers", o.control, "namespaces", o.namespaces, "selector", o.selector.String())
+	stopTracing, err := tracing.Start(ctx, os.Getenv, v, ctrl.Log.WithName("tracing"))
 	if err != nil {
 		return err
 	}
-	if err := webhookreceiver.AddToManager(mgr, o.receiver); err != nil {
-		return fmt.Errorf("adding the webhook receiver: %w", err)
+	defer stopTracing()
+	// Apart from the other logs, which go to standard error.
+	log := audit.New(os.Stdout, nil)
+	o.receiver.Audit, o.receiver.ShardLabels, o.receiver.Alone = log, o.shardLabels(), !o.control
+	config, scheme, err := connect()
+	if err != nil {
+		return err
+	}
+	lock, end, err := newLock(o, config, scheme)
+	if err != nil {
+		return err
+	}
+	defer end()
+	mgr, err := newManager(o, config, scheme, lock)
+	if err != nil {
+		return err
+	}
+	if err := buildinfo.Register(metrics.Registry, v, r); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	resolver, err := connector.NewResolver(mgr.GetAPIReader(), mgr.GetConfig(), metrics.Registry)
-	if err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+	synced := &syncedCheck{}
+	if err := errors.Join(mgr.Add(synced), mgr.AddReadyzCheck("caches", synced.check)); err != nil {
+		return err
 	}
-	if err := controllers.AddToManager(ctx, mgr, resolver, metrics.Registry); err != nil {
-		return fmt.Errorf("adding the controllers: %w", err)
+	if o.receive {
+		if err := webhookreceiver.AddToManager(mgr, o.receiver); err != nil { //nolint:contextcheck // it runs with the manager
+			return fmt.Errorf("adding the webhook receiver: %w", err)
+		}
+	}
+	if o.control {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(controllersGCPercent)
+		}
+		resolver, err := connector.NewResolver(mgr.GetAPIReader(), mgr.GetConfig(), metrics.Registry)
+		if err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+		clients, err := openapi.NewClients(mgr.GetAPIReader(), metrics.Registry, time.Now)
+		if err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+		if err := controllers.AddToManager(ctx, mgr, controllers.Options{Targets: resolver, Cakewalk: clients, Audit: log, Registry: metrics.Registry, ShardLabels: o.shardLabels(), Leading: lock.Leading}); err != nil {
+			return fmt.Errorf("adding the controllers: %w", err)
+		}
 	}
 	return mgr.Start(ctx)
 }
 
-func newManager(o options) (manager.Manager, error) {
+// connect finds the API server, and says which kinds of objects there are.
+func connect() (*rest.Config, *runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, accessv1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("finding the API server (--kubeconfig, $KUBECONFIG or a pod's service account): %w", err)
+		return nil, nil, fmt.Errorf("finding the API server (--kubeconfig, $KUBECONFIG or a pod's service account): %w", err)
 	}
 	// The API server's own priority and fairness bounds the operator; a limit here would only delay deliveries.
 	config.QPS = -1
+	return config, scheme, nil
+}
+
+func newManager(o options, config *rest.Config, scheme *runtime.Scheme, lock *leadership.Lock) (manager.Manager, error) {
+	var elects resourcelock.Interface
+	if lock != nil {
+		elects = lock
+	}
+	caches := cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: watched(o.namespaces), DefaultLabelSelector: o.selector}
+	caches.ByObject = webhookreceiver.CountedTasks()
+	if o.control {
+		caches.ByObject = controllers.CachedTasks()
+	}
 	return ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
-		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              leaderElectionID,
-		LeaderElectionReleaseOnCancel: true,
-		HealthProbeBindAddress:        o.probeAddress,
-		GracefulShutdownTimeout:       new(gracefulShutdown),
+		Scheme:                              scheme,
+		LeaderElection:                      lock != nil,
+		LeaderElectionResourceLockInterface: elects,
+		RenewDeadline:                       new(renewDeadline),
+		LeaderElectionReleaseOnCancel:       true,
+		HealthProbeBindAddress:              o.probeAddress,
+		PprofBindAddress:                    o.pprofAddress,
+		GracefulShutdownTimeout:             new(gracefulShutdown),
 		Metrics: metricsserver.Options{
 			BindAddress:    o.metricsAddress,
 			SecureServing:  true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+				c.MinVersion = tls.VersionTLS12
+				// A scrape is one request: HTTP/2 would only add ways to exhaust the server.
+				c.NextProtos = []string{"http/1.1"}
+			}},
 		},
-		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache: caches,
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Read live and by name, so that the operator needs no right to list them.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
 		}},
 	})
+}
+
+// watched narrows the caches to namespaces; nil is all.
+func watched(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	all := make(map[string]cache.Config, len(namespaces))
+	for _, n := range namespaces {
+		all[n] = cache.Config{}
+	}
+	return all
+}
+
+// syncedCheck is the readiness check "caches": ready while the manager runs with synced caches, leader or not.
+type syncedCheck struct {
+	synced atomic.Bool
+}
+
+var errNotSynced = errors.New("the caches are not synced")
+
+// NeedLeaderElection makes every replica ready.
+func (*syncedCheck) NeedLeaderElection() bool { return false }
+
+// Start is called by the manager once the caches are synced.
+func (s *syncedCheck) Start(ctx context.Context) error {
+	s.synced.Store(true)
+	<-ctx.Done()
+	s.synced.Store(false)
+	return nil
+}
+
+func (s *syncedCheck) check(*http.Request) error {
+	if !s.synced.Load() {
+		return errNotSynced
+	}
+	return nil
 }

@@ -40,6 +40,14 @@ func (e *TooManyEventsError) Error() string {
 // maxEvents events. What is wrong with a single event is in its Err; the others are good all the same. Member names
 // are case-sensitive, and one that comes twice makes its event malformed: nobody could tell which of the two is meant.
 func Decode(body []byte, maxEvents int) ([]Event, error) {
+	if events, ok := decodeWhole(body, maxEvents); ok {
+		return events, nil
+	}
+	return decodeParts(body, maxEvents)
+}
+
+// decodeParts reads a body event by event, so that what is wrong with one does not spoil the others.
+func decodeParts(body []byte, maxEvents int) ([]Event, error) {
 	elements, err := split(body, maxEvents)
 	if err != nil {
 		return nil, err
@@ -49,6 +57,32 @@ func Decode(body []byte, maxEvents int) ([]Event, error) {
 		events[i] = decodeEvent(i, element)
 	}
 	return events, nil
+}
+
+// decodeWhole reads a body in which nothing is wrong but the meaning of events, in one pass. Where it returns false, what
+// is wrong is left to a closer look.
+func decodeWhole(body []byte, maxEvents int) ([]Event, bool) {
+	if !utf8.Valid(body) {
+		return nil, false
+	}
+	tree, fault := parseTree(body)
+	if fault != nil {
+		return nil, false
+	}
+	elements := []any{tree}
+	if list, ok := tree.([]any); ok {
+		elements = list
+	} else if _, ok := tree.(map[string]any); !ok {
+		return nil, false
+	}
+	if len(elements) > maxEvents {
+		return nil, false
+	}
+	events := make([]Event, len(elements))
+	for i, element := range elements {
+		events[i] = readEvent(i, element)
+	}
+	return events, true
 }
 
 // split checks the whole body's syntax and cuts it into the texts of its events.
@@ -101,23 +135,25 @@ func describe(err error) string {
 }
 
 func decodeEvent(index int, text json.RawMessage) Event {
-	event := Event{Index: index}
 	if text[0] != '{' {
-		event.Err = &FieldError{Message: "must be an object"}
-		return event
+		return Event{Index: index, Err: &FieldError{Message: errNoObject}}
 	}
-	var tree any
-	duplicates, err := kjson.UnmarshalStrict(text, &tree, kjson.DisallowDuplicateFields)
-	if err != nil {
-		// The syntax is known to be good: what is left is a number that fits no number type.
-		event.Err = &FieldError{Message: "holds a number that is out of range"}
-		return event
+	tree, fault := parseTree(text)
+	if fault != nil {
+		return Event{Index: index, Err: fault}
 	}
-	if len(duplicates) > 0 {
-		event.Err = duplicateError(duplicates[0])
-		return event
-	}
+	return readEvent(index, tree)
+}
 
+const errNoObject = "must be an object"
+
+// readEvent reads an event out of its JSON value.
+func readEvent(index int, tree any) Event {
+	event := Event{Index: index}
+	if _, ok := tree.(map[string]any); !ok {
+		event.Err = &FieldError{Message: errNoObject}
+		return event
+	}
 	r := reader{}
 	root := node{value: tree}
 	event.Type = r.requiredText(root.member("eventType"), r.anyText)
@@ -133,6 +169,20 @@ func decodeEvent(index int, text json.RawMessage) Event {
 		event.Task, event.Err = nil, r.err
 	}
 	return event
+}
+
+// parseTree reads JSON whose syntax is known to be good, or of which it does not matter what is wrong.
+func parseTree(text []byte) (any, *FieldError) {
+	var tree any
+	duplicates, err := kjson.UnmarshalStrict(text, &tree, kjson.DisallowDuplicateFields)
+	if err != nil {
+		// Where the syntax is good, what is left is a number that fits no number type.
+		return nil, &FieldError{Message: "holds a number that is out of range"}
+	}
+	if len(duplicates) > 0 {
+		return nil, duplicateError(duplicates[0])
+	}
+	return tree, nil
 }
 
 func duplicateError(err error) *FieldError {

@@ -278,6 +278,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(request(`"targetUser":{"id":"\ud800","email":"x"}`)))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		events, err := Decode(body, 4)
+		parts, partsErr := decodeParts(body, 4)
+		if diff := cmp.Diff(parts, events); diff != "" || (err == nil) != (partsErr == nil) {
+			t.Fatalf("read in one pass and in parts: %v, %v: %s", err, partsErr, diff)
+		}
 		if err != nil {
 			if len(events) > 0 {
 				t.Fatal("events beside an error")

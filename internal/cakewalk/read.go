@@ -87,26 +87,36 @@ func (r *reader) request(n node) *RequestMetadata {
 }
 
 func (r *reader) users(n node) []User {
+	return r.usersBy(n, r.user)
+}
+
+func (r *reader) usersBy(n node, read func(node) *User) []User {
+	var users []User
+	each(r, n, maxUsers, func(item node) {
+		if user := read(item); user != nil {
+			users = append(users, *user)
+		}
+	})
+	return users
+}
+
+// each visits the entries of an array. Null is an empty one.
+func each(r *reader, n node, limit int, visit func(node)) {
 	if n.value == nil {
-		return nil
+		return
 	}
 	list, ok := n.value.([]any)
 	if !ok {
 		r.fail(n, "must be an array")
-		return nil
+		return
 	}
-	if len(list) > maxUsers {
-		r.fail(n, fmt.Sprintf("is too long, must have at most %d entries", maxUsers))
-		return nil
+	if len(list) > limit {
+		r.fail(n, fmt.Sprintf("is too long, must have at most %d entries", limit))
+		return
 	}
-	var users []User
 	for i, value := range list {
-		user := r.user(node{path: fmt.Sprintf("%s[%d]", n.path, i), value: value})
-		if user != nil {
-			users = append(users, *user)
-		}
+		visit(node{path: fmt.Sprintf("%s[%d]", n.path, i), value: value})
 	}
-	return users
 }
 
 func (r *reader) user(n node) *User {

@@ -6,7 +6,6 @@ package connector
 import (
 	"cmp"
 	"crypto"
-	"crypto/x509"
 	"fmt"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -17,35 +16,35 @@ import (
 func newAuthentication(field string, a accessv1alpha1.HTTPAuthentication, refs *references) (httpclient.Authentication, error) {
 	switch {
 	case a.Bearer != nil:
-		token, err := refs.secret(field+".bearer.tokenSecretRef", a.Bearer.TokenSecretRef.Name, a.Bearer.TokenSecretRef.Key)
+		token, err := refs.Secret(field+".bearer.tokenSecretRef", a.Bearer.TokenSecretRef.Name, a.Bearer.TokenSecretRef.Key)
 		if err != nil {
 			return nil, err
 		}
 		return httpclient.Bearer(token), nil
 	case a.Basic != nil:
 		field += ".basic.secretRef"
-		username, err := refs.secret(field, a.Basic.SecretRef.Name, "username")
+		username, err := refs.Secret(field, a.Basic.SecretRef.Name, "username")
 		if err != nil {
 			return nil, err
 		}
-		password, err := refs.secret(field, a.Basic.SecretRef.Name, "password")
+		password, err := refs.Secret(field, a.Basic.SecretRef.Name, "password")
 		if err != nil {
 			return nil, err
 		}
 		return httpclient.Basic(username, password), nil
 	case a.OAuth2 != nil:
 		field += ".oauth2.secretRef"
-		id, err := refs.secret(field, a.OAuth2.SecretRef.Name, "clientID")
+		id, err := refs.Secret(field, a.OAuth2.SecretRef.Name, "clientID")
 		if err != nil {
 			return nil, err
 		}
-		secret, err := refs.secret(field, a.OAuth2.SecretRef.Name, "clientSecret")
+		secret, err := refs.Secret(field, a.OAuth2.SecretRef.Name, "clientSecret")
 		if err != nil {
 			return nil, err
 		}
 		return httpclient.ClientCredentials(a.OAuth2.TokenURL, id, secret, a.OAuth2.Scopes), nil
 	case a.Header != nil:
-		value, err := refs.secret(field+".header.valueSecretRef", a.Header.ValueSecretRef.Name, a.Header.ValueSecretRef.Key)
+		value, err := refs.Secret(field+".header.valueSecretRef", a.Header.ValueSecretRef.Name, a.Header.ValueSecretRef.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +79,7 @@ func newGitHubApp(field string, g *accessv1alpha1.GitHubAppAuthentication, refs 
 
 // privateKey reads a private key. The error says nothing of what the Secret holds.
 func privateKey(field, algorithm string, ref accessv1alpha1.SecretKeyReference, refs *references) (crypto.Signer, error) {
-	pem, err := refs.secretValue(field, ref.Name, ref.Key)
+	pem, err := refs.SecretValue(field, ref.Name, ref.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -89,21 +88,4 @@ func privateKey(field, algorithm string, ref accessv1alpha1.SecretKeyReference, 
 		return nil, invalid("%s: key %q of secret %q %w", field, ref.Key, ref.Name, err)
 	}
 	return key, nil
-}
-
-// newRoots returns the certificates that a server's certificate is verified with, nil for those of the system.
-func newRoots(field string, source *accessv1alpha1.KeySource, refs *references) (*x509.CertPool, error) {
-	if source == nil {
-		return nil, nil
-	}
-	pem, err := refs.keySource(field, source)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(pem)) {
-		return nil, provisioning.Unavailable(accessv1alpha1.ReasonInvalidConfiguration,
-			fmt.Errorf("%s: holds no certificate in PEM", field))
-	}
-	return pool, nil
 }

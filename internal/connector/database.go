@@ -26,10 +26,10 @@ func newDatabase(field, host string, secret accessv1alpha1.SecretReference, t ac
 		d   database
 		err error
 	)
-	if d.username, err = refs.secret(field+".secretRef", secret.Name, "username"); err != nil {
+	if d.username, err = refs.Secret(field+".secretRef", secret.Name, "username"); err != nil {
 		return d, err
 	}
-	if d.password, err = refs.secret(field+".secretRef", secret.Name, "password"); err != nil {
+	if d.password, err = refs.Secret(field+".secretRef", secret.Name, "password"); err != nil {
 		return d, err
 	}
 	if d.tls, err = newDatabaseTLS(field+".tls", host, t, refs); err != nil {
@@ -49,7 +49,7 @@ func newDatabaseTLS(field, host string, t accessv1alpha1.DatabaseTLS, refs *refe
 	if t.Mode == accessv1alpha1.DatabaseTLSDisabled {
 		return nil, nil
 	}
-	roots, err := newRoots(field+".certificateAuthority", t.CertificateAuthority, refs)
+	roots, err := refs.Roots(field+".certificateAuthority", t.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func newHTTP(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter *rate
 	if err != nil {
 		return nil, err
 	}
-	roots, err := newRoots("http.certificateAuthority", s.CertificateAuthority, refs)
+	roots, err := refs.Roots("http.certificateAuthority", s.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func newKubernetes(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter
 // Connector's namespace, so that a Connector can do no more than its own tenant was given.
 func clusterOf(s *accessv1alpha1.KubernetesBackend, refs *references) (*rest.Config, error) {
 	if ref := s.KubeconfigSecretRef; ref != nil {
-		text, err := refs.secretValue("kubernetes.kubeconfigSecretRef", ref.Name, ref.Key)
+		text, err := refs.SecretValue("kubernetes.kubeconfigSecretRef", ref.Name, ref.Key)
 		if err != nil {
 			return nil, err
 		}

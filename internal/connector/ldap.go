@@ -16,11 +16,11 @@ import (
 
 func newLDAP(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter *rate.Limiter) (*backend, error) {
 	s := spec.LDAP
-	password, err := refs.secret("ldap.passwordSecretRef", s.PasswordSecretRef.Name, s.PasswordSecretRef.Key)
+	password, err := refs.Secret("ldap.passwordSecretRef", s.PasswordSecretRef.Name, s.PasswordSecretRef.Key)
 	if err != nil {
 		return nil, err
 	}
-	roots, err := newRoots("ldap.certificateAuthority", s.CertificateAuthority, refs)
+	roots, err := refs.Roots("ldap.certificateAuthority", s.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}

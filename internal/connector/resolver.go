@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	"getcakewalk.io/access-operator/internal/provisioning"
+	resources "getcakewalk.io/access-operator/internal/references"
 )
 
 // freshFor is how long Secrets are taken as read: a burst of tasks reads them once.
@@ -87,7 +89,7 @@ func (r *Resolver) Kind(c *accessv1alpha1.Connector) string { return kind(c) }
 
 // Revision names the state of the Connector's spec and of everything it refers to. It changes when one of them does.
 func (r *Resolver) Revision(ctx context.Context, c *accessv1alpha1.Connector) (string, error) {
-	got, err := readReferences(ctx, r.reader, c)
+	got, err := r.read(ctx, c)
 	if err != nil {
 		return "", err
 	}
@@ -106,6 +108,29 @@ func (r *Resolver) Forget(name types.NamespacedName) {
 		e.shut()
 	}
 	r.metrics.forget(name)
+}
+
+// references are what a Connector refers to.
+type references struct {
+	*resources.References
+	// namespace is the Connector's.
+	namespace string
+	// cluster reaches the operator's own API server, as the operator.
+	cluster *rest.Config
+}
+
+// read reads what a Connector refers to. An error means trouble with the API server.
+func (r *Resolver) read(ctx context.Context, c *accessv1alpha1.Connector) (*references, error) {
+	refs, err := resources.Read(ctx, r.reader, c.Namespace, &c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	return &references{References: refs, namespace: c.Namespace, cluster: r.cluster}, nil
+}
+
+// revision names the state of the Connector's spec and of what it refers to.
+func (r *references) revision(c *accessv1alpha1.Connector) string {
+	return fmt.Sprintf("%s/%d %s", c.UID, c.Generation, r.Revision())
 }
 
 // resolved is a snapshot of an entry.
@@ -141,11 +166,10 @@ func (r *Resolver) entry(c *accessv1alpha1.Connector) *entry {
 // refresh reads what the Connector refers to, and makes the engine anew if something changed. An error means that
 // nothing could be read, so that nothing is known.
 func (r *Resolver) refresh(ctx context.Context, e *entry, c *accessv1alpha1.Connector) error {
-	got, err := readReferences(ctx, r.reader, c)
+	got, err := r.read(ctx, c)
 	if err != nil {
 		return provisioning.Retryable(err)
 	}
-	got.cluster = r.cluster
 	e.read = r.now()
 	revision := got.revision(c)
 	if revision == e.revision {
@@ -176,11 +200,13 @@ func (r *Resolver) make(e *entry, c *accessv1alpha1.Connector, refs *references)
 		return nil
 	}
 	e.close = b.close
+	name := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
 	e.engine = &provisioning.Engine{
 		Backend:  b.Backend,
 		Executor: b.executor,
 		Ledger:   e.ledger,
-		Called:   r.metrics.of(types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, kind(c)),
+		Called:   r.metrics.of(name, kind(c)),
+		Calling:  spans(name, kind(c)),
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func newSCIM(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter *rate
 	if err != nil {
 		return nil, err
 	}
-	roots, err := newRoots("scim.certificateAuthority", s.CertificateAuthority, refs)
+	roots, err := refs.Roots("scim.certificateAuthority", s.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}

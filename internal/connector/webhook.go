@@ -19,7 +19,7 @@ func newWebhook(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter *r
 	secrets := make([]webhook.Secret, 0, len(s.SecretRefs))
 	for i, ref := range s.SecretRefs {
 		field := fmt.Sprintf("webhook.secretRefs[%d]", i)
-		text, err := refs.secret(field, ref.Name, ref.Key)
+		text, err := refs.Secret(field, ref.Name, ref.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +29,7 @@ func newWebhook(spec *accessv1alpha1.ConnectorSpec, refs *references, limiter *r
 		}
 		secrets = append(secrets, secret)
 	}
-	roots, err := newRoots("webhook.certificateAuthority", s.CertificateAuthority, refs)
+	roots, err := refs.Roots("webhook.certificateAuthority", s.CertificateAuthority)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 
 	"golang.org/x/oauth2"
@@ -18,7 +20,7 @@ import (
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
 
-// Authentication puts credentials on requests: Bearer, Basic, Header, ClientCredentials, JWTBearer
+// Authentication puts credentials on requests: Bearer, Basic, Header, Headers, ClientCredentials, JWTBearer
 // or GitHubApp.
 type Authentication interface {
 	authenticate(ctx context.Context, client *http.Client, req *http.Request) error
@@ -71,6 +73,20 @@ func (h header) authenticate(_ context.Context, _ *http.Client, req *http.Reques
 }
 func (h header) refused()          {}
 func (h header) secrets() []string { return []string{h.value} }
+
+// Headers sends several header fields, all of whose values are secrets.
+func Headers(fields map[string]string) Authentication { return headers(fields) }
+
+type headers map[string]string
+
+func (h headers) authenticate(_ context.Context, _ *http.Client, req *http.Request) error {
+	for name, value := range h {
+		req.Header.Set(name, value)
+	}
+	return nil
+}
+func (h headers) refused()          {}
+func (h headers) secrets() []string { return slices.Collect(maps.Values(h)) }
 
 // ClientCredentials gets a token by the client credentials grant (RFC 6749 section 4.4) and sends it. A token is kept
 // until it expires or is refused.

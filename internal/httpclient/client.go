@@ -44,6 +44,8 @@ type Options struct {
 	Limiter *rate.Limiter
 	// MaxResponseBytes is the largest answer that is read. Default: 32 MiB.
 	MaxResponseBytes int64
+	// Transport sends the requests in place of the one that is made for RootCAs: a seam for tests. Nil: none.
+	Transport http.RoundTripper
 }
 
 // Client speaks to HTTP APIs. It may be used by several goroutines.
@@ -70,8 +72,8 @@ func New(o Options) *Client {
 	if o.MaxResponseBytes <= 0 {
 		o.MaxResponseBytes = defaultMaxResponseBytes
 	}
-	c := &Client{options: o, http: &http.Client{
-		Transport: &http.Transport{
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second}).DialContext,
 			TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
@@ -80,7 +82,10 @@ func New(o Options) *Client {
 			MaxIdleConnsPerHost:    8,
 			IdleConnTimeout:        90 * time.Second,
 			ForceAttemptHTTP2:      true,
-		},
+		}
+	}
+	c := &Client{options: o, http: &http.Client{
+		Transport: traced{o.Transport},
 		// A redirect is an answer like any other, and is refused: credentials must not travel to another place.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -115,6 +120,7 @@ func (c *Client) Do(ctx context.Context, method, address string, header http.Hea
 		return nil, unanswered(err)
 	}
 	defer res.Body.Close()
+	c.noteRequestID(ctx, res.Header)
 	if res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified {
 		return nil, redirected(res)
 	}

@@ -56,6 +56,21 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
+func TestSeveralHeaderFields(t *testing.T) {
+	var header http.Header
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { header = r.Header })
+	c := httpclient.New(httpclient.Options{Authentication: httpclient.Headers(map[string]string{"X-API-KEY": "hunter1", "X-API-SECRET": "hunter2"})})
+	if _, err := get(t, c, s.URL); err != nil {
+		t.Fatal(err)
+	}
+	if header.Get("X-Api-Key") != "hunter1" || header.Get("X-Api-Secret") != "hunter2" || header.Get("Authorization") != "" {
+		t.Errorf("header %v", header)
+	}
+	if got := c.Redact("hunter1 and hunter2"); got != "[redacted] and [redacted]" {
+		t.Error(got)
+	}
+}
+
 func TestClientCredentialsGetATokenAndKeepItUntilItIsRefused(t *testing.T) {
 	var tokens, refuse atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -29,6 +29,11 @@ type Result struct {
 	Change Change
 	// State is what became of it.
 	State State
+	// Before and After are what was seen of what it changes: a Presence of an entitlement, an AccountState of the account.
+	// After is empty where the target system was not observed afterwards.
+	Before, After string
+	// RequestIDs are the target system's names for the requests that made the change, as far as it names them.
+	RequestIDs []string
 }
 
 // Outcome is what Provision did.
@@ -38,6 +43,8 @@ type Outcome struct {
 	// InEffect tells of a change that an earlier call planned whether it is seen to be in effect now. Nil where nothing
 	// could be observed.
 	InEffect func(Change) bool
+	// Seen tells what is seen now of what a change is about. Nil where nothing could be observed.
+	Seen func(Change) string
 	// Message is what an Executor says of its success; empty where it says nothing.
 	Message string
 }
@@ -53,6 +60,8 @@ type Intent struct {
 	Changes []Change
 	// InEffect tells of a change that an earlier call planned whether it is seen to be in effect now.
 	InEffect func(Change) bool
+	// Seen tells what is seen now of what a change is about, as Result.Before does.
+	Seen func(Change) string
 }
 
 // Intend is told the intent before the first change is made. If it returns an error, nothing is changed and Provision
@@ -70,11 +79,17 @@ type Engine struct {
 	Executor Executor
 	// Ledger is shared by all engines of one target system; nil remembers nothing.
 	Ledger *Ledger
+	// Allowed is asked before every call that changes something: an error of it ends the work at once, and is returned.
+	// Nil allows everything.
+	Allowed func() error
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Called is told of every call to the backend: the operation (check, observe or an Action), how long it took and its
 	// error. Nil tells nobody.
 	Called func(operation string, took time.Duration, err error)
+	// Calling is told before every call to the backend, which is made in the context that it returns, and of its error
+	// after it. Nil tells nobody.
+	Calling func(ctx context.Context, operation string) (calling context.Context, called func(error))
 }
 
 // Plan observes and returns what Provision, or Execute, would change now. It changes nothing.
@@ -103,13 +118,13 @@ func (e *Engine) Provision(ctx context.Context, s Subject, g Goal, intend Intend
 	if err != nil {
 		return Outcome{}, err
 	}
-	done := Outcome{InEffect: inEffect(seen)}
+	done := Outcome{InEffect: inEffect(seen), Seen: shown(seen)}
 	plan, err := Plan(g, seen)
 	if err != nil || len(plan) == 0 {
 		return done, cmpErr(err, stillHeld(g, seen))
 	}
 	all := flatten(plan)
-	if err := intend(ctx, Intent{Changes: all, InEffect: inEffect(seen)}); err != nil {
+	if err := intend(ctx, Intent{Changes: all, InEffect: done.InEffect, Seen: done.Seen}); err != nil {
 		return done, err
 	}
 	done.Results = planned(all)
@@ -146,12 +161,17 @@ func stillHeld(g Goal, seen Access) error {
 func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before Access, results []Result) (Access, error) {
 	var applyErr error
 	sent := 0
-	for _, c := range step {
-		if interrupted(ctx) {
-			return before, ctx.Err()
+	for i, c := range step {
+		results[i].Before = shown(before)(c)
+	}
+	for i, c := range step {
+		if err := e.mayChange(ctx); err != nil {
+			return before, err
 		}
 		e.noteRemoval(c, idIn(before, c.Entitlement))
-		applyErr = e.call(string(c.Action), func() error { return e.Backend.Apply(ctx, s, c) })
+		sending, ids := collectRequestIDs(ctx)
+		applyErr = e.call(sending, string(c.Action), func(ctx context.Context) error { return e.Backend.Apply(ctx, s, c) })
+		results[i].RequestIDs = ids()
 		if applyErr != nil {
 			break
 		}
@@ -167,6 +187,7 @@ func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before 
 	}
 	var missing error
 	for i, c := range step {
+		results[i].After = shown(after)(c)
 		switch effect(c, after) {
 		case Present:
 			results[i].State = Applied
@@ -184,6 +205,17 @@ func (e *Engine) take(ctx context.Context, s Subject, g Goal, step Step, before 
 		return after, err
 	}
 	return after, missing
+}
+
+// mayChange tells whether something may be changed now: the caller is there and allows it.
+func (e *Engine) mayChange(ctx context.Context) error {
+	if interrupted(ctx) {
+		return ctx.Err()
+	}
+	if e.Allowed != nil {
+		return e.Allowed()
+	}
+	return nil
 }
 
 // joined joins two errors in one line.
@@ -289,6 +321,16 @@ func inEffect(seen Access) func(Change) bool {
 	return func(c Change) bool { return effect(c, seen) == Present }
 }
 
+// shown tells what an observation shows of what a change is about.
+func shown(seen Access) func(Change) string {
+	return func(c Change) string {
+		if c.Entitlement == "" {
+			return string(seen.Account)
+		}
+		return string(seen.Entitlements[c.Entitlement].Presence)
+	}
+}
+
 // orNotVisible turns Absent into NotVisible.
 func (p Presence) orNotVisible() Presence {
 	if p == Absent {
@@ -299,7 +341,7 @@ func (p Presence) orNotVisible() Presence {
 
 func (e *Engine) observe(ctx context.Context, s Subject, scope []string) (Access, error) {
 	var seen Access
-	err := e.call("observe", func() (err error) {
+	err := e.call(ctx, "observe", func(ctx context.Context) (err error) {
 		seen, err = e.Backend.Observe(ctx, s, scope)
 		return err
 	})
@@ -308,12 +350,17 @@ func (e *Engine) observe(ctx context.Context, s Subject, scope []string) (Access
 
 // Check tells whether the target system can be used.
 func (e *Engine) Check(ctx context.Context) error {
-	return e.call("check", func() error { return e.check(ctx) })
+	return e.call(ctx, "check", e.check)
 }
 
-func (e *Engine) call(operation string, f func() error) error {
+func (e *Engine) call(ctx context.Context, operation string, f func(context.Context) error) error {
 	start := e.now()
-	err := f()
+	called := func(error) {}
+	if e.Calling != nil {
+		ctx, called = e.Calling(ctx, operation)
+	}
+	err := f(ctx)
+	called(err)
 	if e.Called != nil {
 		e.Called(operation, e.now().Sub(start), err)
 	}

@@ -34,7 +34,10 @@ func (e *Engine) planEntitlement(ctx context.Context, k Kind, entitlement string
 			return nil, Permanent(ReasonNotSupported, fmt.Errorf("this backend creates no entitlements"))
 		}
 		exists := false
-		err := e.call("observe", func() (err error) { exists, err = creator.HasEntitlement(ctx, entitlement); return err })
+		err := e.call(ctx, "observe", func(ctx context.Context) (err error) {
+			exists, err = creator.HasEntitlement(ctx, entitlement)
+			return err
+		})
 		if err != nil || exists {
 			return nil, err
 		}
@@ -45,7 +48,7 @@ func (e *Engine) planEntitlement(ctx context.Context, k Kind, entitlement string
 		return nil, Permanent(ReasonNotSupported, fmt.Errorf("this backend cannot take an entitlement from everybody"))
 	}
 	count := 0
-	err := e.call("observe", func() (err error) { count, err = emptier.CountMembers(ctx, entitlement); return err })
+	err := e.call(ctx, "observe", func(ctx context.Context) (err error) { count, err = emptier.CountMembers(ctx, entitlement); return err })
 	if err != nil || count == 0 {
 		return nil, err
 	}
@@ -58,29 +61,41 @@ func (e *Engine) provisionEntitlements(ctx context.Context, g Goal, intend Inten
 		return Outcome{}, err
 	}
 	done := Outcome{InEffect: notIn(plan, g.mapped())}
+	done.Seen = func(c Change) string { return string(standing(c.Action, !done.InEffect(c))) }
 	if len(plan) == 0 {
 		return done, nil
 	}
-	if err := intend(ctx, Intent{Changes: plan, InEffect: done.InEffect}); err != nil {
+	if err := intend(ctx, Intent{Changes: plan, InEffect: done.InEffect, Seen: done.Seen}); err != nil {
 		return done, err
 	}
 	done.Results = planned(plan)
 	for i, c := range plan {
-		if interrupted(ctx) {
-			return done, ctx.Err()
+		if err := e.mayChange(ctx); err != nil {
+			return done, err
 		}
 		e.noteRemoval(c, everything)
-		applyErr := e.call(string(c.Action), func() error { return e.applyToEntitlement(ctx, c) })
+		sending, ids := collectRequestIDs(ctx)
+		applyErr := e.call(sending, string(c.Action), func(ctx context.Context) error { return e.applyToEntitlement(ctx, c) })
+		done.Results[i].Before, done.Results[i].RequestIDs = string(standing(c.Action, true)), ids()
 		left, err := e.planEntitlement(ctx, g.Kind, c.Entitlement)
 		if err != nil {
 			return done, cmpErr(applyErr, err)
 		}
+		done.Results[i].After = string(standing(c.Action, left != nil))
 		if left != nil {
 			return done, cmpErr(applyErr, Retryable(fmt.Errorf("the target system accepted the change and does not show it: %s", describe(c))))
 		}
 		done.Results[i].State = Applied
 	}
 	return done, nil
+}
+
+// standing is what is seen of an entitlement where a change of it is needed or not: whether it exists, or has holders.
+func standing(a Action, needed bool) Presence {
+	if needed == (a == RemoveAllMembers) {
+		return Present
+	}
+	return Absent
 }
 
 // notIn judges changes of mapped entitlements by a fresh plan: what need not be done is so.

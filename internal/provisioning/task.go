@@ -55,13 +55,21 @@ type Executor interface {
 // Execute hands a task to the engine's Executor. What it answers is all that is known, so that success is Unverifiable.
 // Intend is told before the task is handed over. The errors are Provision's.
 func (e *Engine) Execute(ctx context.Context, task Task, intend Intend) (Outcome, error) {
-	done := Outcome{InEffect: func(Change) bool { return false }}
+	done := Outcome{InEffect: func(Change) bool { return false }, Seen: func(Change) string { return string(NotVisible) }}
 	plan := wholeTask()
-	if err := intend(ctx, Intent{Changes: plan, InEffect: done.InEffect}); err != nil {
+	if err := intend(ctx, Intent{Changes: plan, InEffect: done.InEffect, Seen: done.Seen}); err != nil {
+		return done, err
+	}
+	if err := e.mayChange(ctx); err != nil {
 		return done, err
 	}
 	done.Results = planned(plan)
-	err := e.call(string(ExecuteTask), func() (err error) { done.Message, err = e.Executor.Execute(ctx, task); return err })
+	sending, ids := collectRequestIDs(ctx)
+	err := e.call(sending, string(ExecuteTask), func(ctx context.Context) (err error) {
+		done.Message, err = e.Executor.Execute(ctx, task)
+		return err
+	})
+	done.Results[0].Before, done.Results[0].After, done.Results[0].RequestIDs = string(NotVisible), string(NotVisible), ids()
 	if err == nil {
 		done.Results[0].State = Unverifiable
 	}

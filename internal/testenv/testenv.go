@@ -8,6 +8,7 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,6 +40,10 @@ type Env struct {
 	Scheme *k8sruntime.Scheme
 
 	env *envtest.Environment
+	// dir holds the API server's audit log, auditLog.
+	dir, auditLog string
+	// apiServerAgain and etcdAgain were started in the place of those that were killed; nil for none.
+	apiServerAgain, etcdAgain *os.Process
 }
 
 // Main starts an API server, runs the tests of a package, stops the server and exits. It is the body of TestMain; the
@@ -57,8 +62,8 @@ func Main(m *testing.M, env **Env) {
 	os.Exit(code)
 }
 
-// Start starts etcd and kube-apiserver and installs the custom resource definitions.
-func Start() (*Env, error) {
+// Start starts etcd and kube-apiserver and installs the custom resource definitions. configure changes how they are run.
+func Start(configure ...func(*envtest.Environment)) (*Env, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, fmt.Errorf("KUBEBUILDER_ASSETS is not set: run `make test`, or `export KUBEBUILDER_ASSETS=\"$(make -s assets)\"` first")
 	}
@@ -75,16 +80,38 @@ func Start() (*Env, error) {
 		ControlPlaneStartTimeout: 2 * time.Minute,
 		ControlPlaneStopTimeout:  time.Minute,
 	}
+	dir, err := os.MkdirTemp("", "access-operator-testenv-")
+	if err != nil {
+		return nil, err
+	}
+	log, err := configureAudit(env, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, change := range configure {
+		change(env)
+	}
 	config, err := env.Start()
 	if err != nil {
 		return nil, err
 	}
 	config.QPS = -1
-	return &Env{Config: config, Kubeconfig: env.KubeConfig, Scheme: scheme, env: env}, nil
+	return &Env{Config: config, Kubeconfig: env.KubeConfig, Scheme: scheme, env: env, dir: dir, auditLog: log}, nil
 }
 
 // Stop stops the API server and etcd.
-func (e *Env) Stop() error { return e.env.Stop() }
+func (e *Env) Stop() error {
+	var errs []error
+	if e.apiServerAgain != nil {
+		errs = append(errs, e.apiServerAgain.Kill())
+	}
+	// An API server waits for etcd when it is told to end, so that etcd goes last.
+	errs = append(errs, e.env.Stop())
+	if e.etcdAgain != nil {
+		errs = append(errs, e.etcdAgain.Kill())
+	}
+	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
+}
 
 // Client returns a client that reads from the API server itself.
 func (e *Env) Client(tb testing.TB) client.WithWatch {

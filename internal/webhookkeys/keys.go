@@ -45,6 +45,7 @@ type Keys struct {
 	hash    hmacHash
 	secrets [][]byte
 	public  []*rsa.PublicKey
+	fetched Fetched
 }
 
 // Len is how many keys there are.

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/cakewalk"
 )
 
 const (
@@ -101,7 +102,7 @@ func rsaReceiver(keys accessv1alpha1.KeySource) *accessv1alpha1.WebhookReceiver 
 	return &accessv1alpha1.WebhookReceiver{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "tenant", Name: "cakewalk"},
 		Spec: accessv1alpha1.WebhookReceiverSpec{Verification: accessv1alpha1.WebhookVerification{
-			RSA: &accessv1alpha1.RSAVerification{Keys: keys},
+			RSA: &accessv1alpha1.RSAVerification{Keys: &keys},
 		}},
 	}
 }
@@ -330,13 +331,13 @@ func TestLoadPEM(t *testing.T) {
 		"no PEM":                           {text: "AAAA", wantErr: []Problem{{invalid, false, `key "keys" of ConfigMap "webhook" holds no public key in PEM`}}},
 		"nothing":                          {text: "", wantErr: []Problem{{invalid, false, `key "keys" of ConfigMap "webhook" holds no public key in PEM`}}},
 		"a certificate":                    {text: string(file(t, "certificate.pem")), wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is neither a PUBLIC KEY nor an RSA PUBLIC KEY`}}},
-		"a key too small beside a good":    {text: string(file(t, "rsa-1024-spki.pem")) + good, want: 1, wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is an RSA key of less than 2048 bits`}}},
+		"a key too small beside a good":    {text: string(file(t, "rsa-1024-spki.pem")) + good, want: 1, wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is an RSA key of 1024 bits, which is less than 2048 bits`}}},
 		"an elliptic curve key":            {text: string(file(t, "ec-p256-spki.pem")), wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is not an RSA key`}}},
 		"SPKI that is none":                {text: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" cannot be parsed`}}},
 		"PKCS #1 that is none":             {text: "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n", wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" cannot be parsed`}}},
 		"an exponent that everybody knows": {text: one, wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is not a valid RSA key`}}},
 		"an even exponent":                 {text: even, wantErr: []Problem{{invalid, false, `PEM block 1 of key "keys" of ConfigMap "webhook" is not a valid RSA key`}}},
-		"more keys than are read":          {text: strings.Repeat(good, maxRSAKeys+1), want: maxRSAKeys, wantErr: []Problem{{invalid, true, `key "keys" of ConfigMap "webhook" holds more than 16 PEM blocks; the rest is not read`}}},
+		"more keys than are read":          {text: strings.Repeat(good, cakewalk.MaxPublicKeys+1), want: cakewalk.MaxPublicKeys, wantErr: []Problem{{invalid, true, `key "keys" of ConfigMap "webhook" holds more than 16 PEM blocks; the rest is not read`}}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ const minSecretBytes = 16
 
 // Problem is something that is wrong with a receiver's keys.
 type Problem struct {
-	// Reason is accessv1alpha1.ReasonKeyNotFound or accessv1alpha1.ReasonInvalidKey.
+	// Reason is accessv1alpha1.ReasonKeyNotFound, accessv1alpha1.ReasonKeysNotFetched or accessv1alpha1.ReasonInvalidKey.
 	Reason string
 	// Warning means that the key is used all the same.
 	Warning bool
@@ -27,7 +27,8 @@ type Problem struct {
 	Message string
 }
 
-// Load reads the keys that a receiver's spec names from the Secrets and ConfigMaps of its namespace. What is wrong with the
+// Load reads the keys that a receiver's spec names from the Secrets and ConfigMaps of its namespace, and those that were
+// fetched for it (StoreFetched). What is wrong with the
 // keys is in the problems, in the order of the spec; the keys that are good are returned all the same. The error is only
 // for trouble with the API server: the caller keeps the last good keys. The caller bounds ctx.
 func Load(ctx context.Context, reader client.Reader, receiver *accessv1alpha1.WebhookReceiver) (Keys, []Problem, error) {
@@ -39,6 +40,9 @@ func Load(ctx context.Context, reader client.Reader, receiver *accessv1alpha1.We
 		return l.result(err)
 	case verification.RSA != nil:
 		err := l.loadRSA(ctx, verification.RSA)
+		if err == nil && verification.RSA.FetchFrom != "" {
+			err = l.loadFetched(ctx, receiver)
+		}
 		return l.result(err)
 	default:
 		return Keys{}, []Problem{{Reason: accessv1alpha1.ReasonInvalidKey, Message: "spec.verification names no keys"}}, nil
@@ -91,6 +95,8 @@ func (l *loader) loadHMAC(ctx context.Context, spec *accessv1alpha1.HMACVerifica
 func (l *loader) loadRSA(ctx context.Context, spec *accessv1alpha1.RSAVerification) error {
 	l.keys = Keys{header: headerOr(spec.Header)}
 	switch {
+	case spec.Keys == nil:
+		// Fetched ones alone.
 	case spec.Keys.SecretRef != nil:
 		ref := *spec.Keys.SecretRef
 		value, ok, err := l.secretValue(ctx, ref)
@@ -117,16 +123,9 @@ func (l *loader) loadRSA(ctx context.Context, spec *accessv1alpha1.RSAVerificati
 
 // secretValue returns a value of a Secret. Without one it notes the problem.
 func (l *loader) secretValue(ctx context.Context, ref accessv1alpha1.SecretKeyReference) ([]byte, bool, error) {
-	secret, known := l.secrets[ref.Name]
-	if !known {
-		secret = &corev1.Secret{}
-		err := l.reader.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: ref.Name}, secret)
-		if apierrors.IsNotFound(err) {
-			secret = nil
-		} else if err != nil {
-			return nil, false, fmt.Errorf("reading Secret %s/%s: %w", l.namespace, ref.Name, err)
-		}
-		l.secrets[ref.Name] = secret
+	secret, err := l.secret(ctx, ref.Name)
+	if err != nil {
+		return nil, false, err
 	}
 	if secret == nil {
 		l.problem(accessv1alpha1.ReasonKeyNotFound, false, "Secret %q does not exist", ref.Name)
@@ -137,6 +136,23 @@ func (l *loader) secretValue(ctx context.Context, ref accessv1alpha1.SecretKeyRe
 		l.problem(accessv1alpha1.ReasonKeyNotFound, false, "Secret %q has no key %q", ref.Name, ref.Key)
 	}
 	return value, ok, nil
+}
+
+// secret reads a Secret once. It is nil where there is none.
+func (l *loader) secret(ctx context.Context, name string) (*corev1.Secret, error) {
+	secret, known := l.secrets[name]
+	if known {
+		return secret, nil
+	}
+	secret = &corev1.Secret{}
+	err := l.reader.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		secret = nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading Secret %s/%s: %w", l.namespace, name, err)
+	}
+	l.secrets[name] = secret
+	return secret, nil
 }
 
 // configMapValue returns a value of a ConfigMap. Without one it notes the problem.

@@ -27,10 +27,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AccessTaskSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AccessTaskStatus"):
 		return &apiv1alpha1.AccessTaskStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Backfill"):
+		return &apiv1alpha1.BackfillApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BasicAuthentication"):
 		return &apiv1alpha1.BasicAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BearerAuthentication"):
 		return &apiv1alpha1.BearerAuthenticationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CakewalkAPI"):
+		return &apiv1alpha1.CakewalkAPIApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ConfigMapKeyReference"):
 		return &apiv1alpha1.ConfigMapKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Connector"):
@@ -57,6 +61,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.DatabaseAccountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DatabaseTLS"):
 		return &apiv1alpha1.DatabaseTLSApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FetchedKeys"):
+		return &apiv1alpha1.FetchedKeysApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("GitHubAppAuthentication"):
 		return &apiv1alpha1.GitHubAppAuthenticationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HeaderAuthentication"):

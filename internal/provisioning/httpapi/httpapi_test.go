@@ -121,6 +121,10 @@ func TestObserve(t *testing.T) {
 			answers: map[string]string{account: `200 {"id":"a","off":true}`, members: `200 []`},
 			want:    access(provisioning.AccountInactive, "a", provisioning.Absent),
 		},
+		"more than one value in a body": {
+			answers:  map[string]string{account: `404 {}`, members: `200 {"id":1}{"id":2}`},
+			wantWord: "unavailable", wantSays: "not JSON",
+		},
 		"two accounts": {
 			answers:  map[string]string{account: `200 [{"id":1},{"id":2}]`},
 			wantWord: "permanent", wantSays: "2 accounts match",

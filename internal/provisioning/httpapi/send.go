@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -133,6 +134,10 @@ func parse(text []byte) (any, bool) {
 	d.UseNumber()
 	var body any
 	if err := d.Decode(&body); err != nil {
+		return nil, false
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		// Who stands behind the first value would be missed.
 		return nil, false
 	}
 	return numbers(body), true

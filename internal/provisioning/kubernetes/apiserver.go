@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
@@ -114,11 +115,14 @@ func (a *apiServer) mustExist(ctx context.Context, r role) error {
 	if r.kind == kindRole {
 		path = []string{rbacPath, "namespaces", r.namespace, "roles", r.name}
 	}
-	_, err := a.do(ctx, a.client.Get().AbsPath(path...), false)
+	text, err := a.do(ctx, a.client.Get().AbsPath(path...), false)
 	if isStatus(err, http.StatusNotFound) {
 		return provisioning.Permanent(provisioning.ReasonEntitlementNotFound, fmt.Errorf("the cluster has no role %q", r))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return read(text, r.kind, &metav1.TypeMeta{})
 }
 
 // list returns the bindings of a role, those that the operator did not make with them.
@@ -135,8 +139,8 @@ func (a *apiServer) list(ctx context.Context, r role) ([]rbacv1.RoleBinding, err
 			return nil, err
 		}
 		var page rbacv1.RoleBindingList
-		if err := json.Unmarshal(text, &page); err != nil {
-			return nil, unreadable(err)
+		if err := read(text, r.bindingKind()+"List", &page); err != nil {
+			return nil, err
 		}
 		for _, b := range page.Items {
 			if b.RoleRef == r.ref() {
@@ -159,10 +163,7 @@ func (a *apiServer) get(ctx context.Context, r role, name string) (*rbacv1.RoleB
 		return nil, err
 	}
 	b := &rbacv1.RoleBinding{}
-	if err := json.Unmarshal(text, b); err != nil {
-		return nil, unreadable(err)
-	}
-	return b, nil
+	return b, read(text, r.bindingKind(), b)
 }
 
 func (a *apiServer) create(ctx context.Context, r role, b *rbacv1.RoleBinding) error {
@@ -206,6 +207,19 @@ func (a *apiServer) whoAmI(ctx context.Context) error {
 		return provisioning.Unavailable(provisioning.ReasonEndpointNotFound, errors.New("the address answers, and not as a Kubernetes API server does"))
 	}
 	return err
+}
+
+// read reads an object of a kind. What else there is at the address, a proxy's page of JSON, is never taken for an object
+// without members.
+func read(text []byte, kind string, into schema.ObjectKind) error {
+	err := json.Unmarshal(text, into)
+	if got := into.GroupVersionKind(); err == nil && got.Kind != kind {
+		err = fmt.Errorf("a %s was asked for, and the answer is none", kind)
+	}
+	if err != nil {
+		return unreadable(err)
+	}
+	return nil
 }
 
 func unreadable(err error) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	ldapv3 "github.com/go-ldap/ldap/v3"
@@ -90,13 +91,13 @@ func (b *Backend) lookUp(ctx context.Context, entitlement string, attributes []s
 	if err != nil {
 		return nil, err
 	}
-	found, err := b.search(ctx, request)
+	found, more, err := b.search(ctx, request)
 	switch {
 	case isDN(entitlement) && (hasCode(err, ldapv3.LDAPResultNoSuchObject) || hasCode(err, ldapv3.LDAPResultInvalidDNSyntax)):
 		return nil, nil
 	case err != nil:
 		return nil, missingBase(err, "groups.baseDN")
-	case len(found) > 1:
+	case more, len(found) > 1:
 		return nil, provisioning.Permanent(provisioning.ReasonAmbiguousEntitlement,
 			fmt.Errorf("several groups have the name %q: give its distinguished name", entitlement))
 	case len(found) == 0:
@@ -131,26 +132,29 @@ func isDN(entitlement string) bool {
 // retrieval, [MS-ADTS] 3.1.1.3.1.3.3).
 func (b *Backend) allMembers(ctx context.Context, e *ldapv3.Entry, attribute string) ([]string, error) {
 	all := e.GetEqualFoldAttributeValues(attribute)
-	values, next := ranged(e, attribute)
 	for range maxRanges {
+		values, next, err := ranged(e, attribute)
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, values...)
 		if next == "" {
 			return all, nil
 		}
-		found, err := b.search(ctx, baseRequest(e.DN, attribute+";range="+next+"-*"))
+		found, err := b.ask(ctx, baseRequest(e.DN, attribute+";range="+next+"-*"))
 		if err != nil {
 			return nil, err
 		}
 		if len(found) != 1 {
 			return nil, provisioning.Retryable(errors.New("the group vanished while its members were read"))
 		}
-		values, next = ranged(found[0], attribute)
+		e = found[0]
 	}
 	return nil, provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the group %q has too many members to look through", e.DN))
 }
 
 // ranged returns the values of an attribute that came in part, and where the next part begins; empty for the last one.
-func ranged(e *ldapv3.Entry, attribute string) ([]string, string) {
+func ranged(e *ldapv3.Entry, attribute string) (values []string, next string, err error) {
 	for _, a := range e.Attributes {
 		options, ok := strings.CutPrefix(strings.ToLower(a.Name), strings.ToLower(attribute)+";range=")
 		if !ok {
@@ -158,11 +162,15 @@ func ranged(e *ldapv3.Entry, attribute string) ([]string, string) {
 		}
 		_, last, _ := strings.Cut(options, "-")
 		if last == "*" {
-			return a.Values, ""
+			return a.Values, "", nil
 		}
-		return a.Values, fmt.Sprint(flags(last) + 1)
+		n, err := strconv.ParseUint(last, 10, 32)
+		if err != nil {
+			return nil, "", provisioning.Retryable(fmt.Errorf("the directory gives members in a range that cannot be read: %q", a.Name))
+		}
+		return a.Values, strconv.FormatUint(n+1, 10), nil
 	}
-	return nil, ""
+	return nil, "", nil
 }
 
 // HasEntitlement implements provisioning.EntitlementCreator.

@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	ldapv3 "github.com/go-ldap/ldap/v3"
 	"golang.org/x/time/rate"
@@ -98,13 +99,13 @@ func (b *Backend) Close() { b.pool.close() }
 
 // Check implements provisioning.Backend. It looks for a user whom nobody has, and for the base of the groups.
 func (b *Backend) Check(ctx context.Context) error {
-	if _, err := b.search(ctx, b.userRequest("access-operator-probe")); err != nil {
+	if _, _, err := b.search(ctx, b.userRequest("access-operator-probe")); err != nil {
 		return missingBase(err, "users.baseDN")
 	}
 	if b.options.GroupBase == "" {
 		return nil
 	}
-	_, err := b.search(ctx, baseRequest(b.options.GroupBase, "1.1"))
+	_, err := b.ask(ctx, baseRequest(b.options.GroupBase, "1.1"))
 	return missingBase(err, "groups.baseDN")
 }
 
@@ -154,11 +155,31 @@ func (b *Backend) membership(u *user, g *group) provisioning.Membership {
 	return m
 }
 
-// normalize makes distinguished names that mean the same one text (RFC 4514): case and spaces do not count.
+// normalize makes distinguished names that mean the same one text (RFC 4514): case and spaces do not count. One with a value
+// that is not UTF-8 stays as it is: what is not text has no case, and two of them must not become the same.
 func normalize(dn string) string {
-	parsed, err := ldapv3.ParseDN(dn)
-	if err != nil {
-		return strings.ToLower(dn)
+	text := dn
+	// Twice, since the order of the attributes of one RDN is by their case, too.
+	for range 2 {
+		parsed, err := ldapv3.ParseDN(text)
+		if err != nil && utf8.ValidString(text) {
+			return strings.ToLower(text)
+		}
+		if err != nil || !isText(parsed) {
+			return dn
+		}
+		text = strings.ToLower(parsed.String())
 	}
-	return strings.ToLower(parsed.String())
+	return text
+}
+
+func isText(dn *ldapv3.DN) bool {
+	for _, rdn := range dn.RDNs {
+		for _, a := range rdn.Attributes {
+			if !utf8.ValidString(a.Type) || !utf8.ValidString(a.Value) {
+				return false
+			}
+		}
+	}
+	return true
 }

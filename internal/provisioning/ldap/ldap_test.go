@@ -61,12 +61,14 @@ func TestDistinguishedNamesThatMeanTheSame(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		"case":                  {"CN=Ann,OU=People,DC=example", "cn=ann,ou=people,dc=EXAMPLE", true},
-		"spaces":                {"cn=ann , ou=people,  dc=example", "cn=ann,ou=people,dc=example", true},
-		"escapes":               {`cn=a\,b,dc=example`, `cn=a\2cb,dc=example`, true},
-		"another":               {"cn=ann,dc=example", "cn=anna,dc=example", false},
-		"another place":         {"cn=ann,ou=a,dc=example", "cn=ann,ou=b,dc=example", false},
-		"a comma is no divider": {`cn=ann\,ou=a,dc=example`, "cn=ann,ou=a,dc=example", false},
+		"case":                   {"CN=Ann,OU=People,DC=example", "cn=ann,ou=people,dc=EXAMPLE", true},
+		"spaces":                 {"cn=ann , ou=people,  dc=example", "cn=ann,ou=people,dc=example", true},
+		"escapes":                {`cn=a\,b,dc=example`, `cn=a\2cb,dc=example`, true},
+		"another":                {"cn=ann,dc=example", "cn=anna,dc=example", false},
+		"another place":          {"cn=ann,ou=a,dc=example", "cn=ann,ou=b,dc=example", false},
+		"attributes of one name": {`CN=Ann+uid=A,dc=example`, `UID=a+cn=ann,dc=example`, true},
+		"other bytes":            {`cn=\f7,dc=example`, `cn=\f8,dc=example`, false},
+		"a comma is no divider":  {`cn=ann\,ou=a,dc=example`, "cn=ann,ou=a,dc=example", false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -138,13 +140,14 @@ func TestMembersThatComeInRangesAreAllRead(t *testing.T) {
 		"member;range=1500-*": {"member;range=1500-2999", all[1500:3000]},
 		"member;range=3000-*": {"member;range=3000-*", all[3000:]},
 	}
-	address := serve(t, func(attributes []string) (string, []string) {
-		for _, a := range attributes {
-			if p, ok := parts[a]; ok {
-				return p.name, p.values
+	address := serve(t, func(id any, search *ber.Packet) [][]byte {
+		part := parts[""]
+		for _, asked := range search.Children[1].Children[7].Children {
+			if p, ok := parts[fmt.Sprint(asked.Value)]; ok {
+				part = p
 			}
 		}
-		return parts[""].name, parts[""].values
+		return [][]byte{entry(id, "cn=many,dc=example", "objectClass", []string{"group"}, part.name, part.values), done(id, ldapv3.LDAPResultSuccess)}
 	})
 	b := New(Options{URL: "ldap://" + address, BindDN: "cn=x", Password: "x", Timeout: 5 * time.Second, UserFilter: "(cn={subject})", EmptyGroupMember: "cn=nobody"})
 	t.Cleanup(b.Close)
@@ -157,9 +160,59 @@ func TestMembersThatComeInRangesAreAllRead(t *testing.T) {
 	}
 }
 
-// serve is a directory that lets everybody bind and has one group. members tells what it answers for the attributes that
-// are asked for.
-func serve(t *testing.T, members func([]string) (string, []string)) string {
+func TestARangeThatCannotBeReadIsNoEnd(t *testing.T) {
+	for i, name := range []string{"member;range=0-many", "member;range=0", "member;range=0--5", "member;range=1-many"} {
+		// The first part can be read, and the second not.
+		first := i == 3
+		address := serve(t, func(id any, _ *ber.Packet) [][]byte {
+			part := name
+			if first {
+				part = "member;range=0-0"
+			}
+			first = false
+			return [][]byte{entry(id, "cn=g,dc=example", "objectClass", []string{"group"}, part, []string{"cn=ann,dc=example"}), done(id, ldapv3.LDAPResultSuccess)}
+		})
+		b := New(Options{URL: "ldap://" + address, BindDN: "cn=x", Password: "x", Timeout: 5 * time.Second})
+		t.Cleanup(b.Close)
+		if g, err := b.findGroup(t.Context(), "cn=g,dc=example"); provisioning.Word(err) != "retryable" || !strings.Contains(err.Error(), "cannot be read") {
+			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+	}
+}
+
+// A directory that gives up searches, but for those that take the answer by pages: two of them, of which the first is empty.
+func TestASearchThatIsGivenUpIsAskedAgainByPages(t *testing.T) {
+	for name, people := range map[string][]string{"nobody": nil, "one": {"cn=ann,dc=example"}, "two": {"cn=ann,dc=example", "cn=ann,ou=others,dc=example"}} {
+		t.Run(name, func(t *testing.T) {
+			address := serve(t, func(id any, search *ber.Packet) [][]byte {
+				if len(search.Children) < 3 {
+					return [][]byte{done(id, ldapv3.LDAPResultAdminLimitExceeded)}
+				}
+				asked, err := ldapv3.DecodeControl(search.Children[2].Children[0])
+				if err != nil {
+					t.Error(err)
+				}
+				if len(asked.(*ldapv3.ControlPaging).Cookie) == 0 {
+					return [][]byte{done(id, ldapv3.LDAPResultSuccess, &ldapv3.ControlPaging{Cookie: []byte("more")})}
+				}
+				var answers [][]byte
+				for _, dn := range people {
+					answers = append(answers, entry(id, dn))
+				}
+				return append(answers, done(id, ldapv3.LDAPResultSuccess, &ldapv3.ControlPaging{}))
+			})
+			b := New(Options{URL: "ldap://" + address, BindDN: "cn=x", Password: "x", Timeout: 5 * time.Second, UserFilter: "(cn={subject})"})
+			t.Cleanup(b.Close)
+			u, err := b.findUser(t.Context(), "ann")
+			if (err != nil) != (len(people) > 1) || (u != nil) != (len(people) == 1) {
+				t.Errorf("%+v, %v", u, err)
+			}
+		})
+	}
+}
+
+// serve is a directory that lets everybody bind, and answers searches as it is told.
+func serve(t *testing.T, answer func(id any, search *ber.Packet) [][]byte) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -180,17 +233,13 @@ func serve(t *testing.T, members func([]string) (string, []string)) string {
 						return
 					}
 					id := request.Children[0].Value
-					if request.Children[1].Tag == ldapv3.ApplicationBindRequest {
-						_, _ = c.Write(message(id, ldapv3.ApplicationBindResponse, result()...))
-						continue
+					answers := [][]byte{message(id, ldapv3.ApplicationBindResponse, result(ldapv3.LDAPResultSuccess)...).Bytes()}
+					if request.Children[1].Tag != ldapv3.ApplicationBindRequest {
+						answers = answer(id, request)
 					}
-					var asked []string
-					for _, a := range request.Children[1].Children[7].Children {
-						asked = append(asked, fmt.Sprint(a.Value))
+					for _, a := range answers {
+						_, _ = c.Write(a)
 					}
-					name, values := members(asked)
-					_, _ = c.Write(message(id, ldapv3.ApplicationSearchResultEntry, octets("cn=many,dc=example"), attributes("objectClass", []string{"group"}, name, values)))
-					_, _ = c.Write(message(id, ldapv3.ApplicationSearchResultDone, result()...))
 				}
 			}()
 		}
@@ -198,12 +247,30 @@ func serve(t *testing.T, members func([]string) (string, []string)) string {
 	return l.Addr().String()
 }
 
+// entry is an entry that a search found, with pairs of an attribute and its values.
+func entry(id any, dn string, pairs ...any) []byte {
+	return message(id, ldapv3.ApplicationSearchResultEntry, octets(dn), attributes(pairs...)).Bytes()
+}
+
+// done is the end of a search.
+func done(id any, code uint16, controls ...ldapv3.Control) []byte {
+	m := message(id, ldapv3.ApplicationSearchResultDone, result(code)...)
+	if len(controls) > 0 {
+		all := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+		for _, c := range controls {
+			all.AppendChild(c.Encode())
+		}
+		m.AppendChild(all)
+	}
+	return m.Bytes()
+}
+
 func octets(text string) *ber.Packet {
 	return ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, text, "")
 }
 
-func result() []*ber.Packet {
-	return []*ber.Packet{ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, int64(0), ""), octets(""), octets("")}
+func result(code uint16) []*ber.Packet {
+	return []*ber.Packet{ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, int64(code), ""), octets(""), octets("")}
 }
 
 func attributes(pairs ...any) *ber.Packet {
@@ -220,7 +287,7 @@ func attributes(pairs ...any) *ber.Packet {
 	return all
 }
 
-func message(id any, tag ber.Tag, children ...*ber.Packet) []byte {
+func message(id any, tag ber.Tag, children ...*ber.Packet) *ber.Packet {
 	m := ber.NewSequence("")
 	m.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, id, ""))
 	op := ber.Encode(ber.ClassApplication, ber.TypeConstructed, tag, nil, "")
@@ -228,5 +295,5 @@ func message(id any, tag ber.Tag, children ...*ber.Packet) []byte {
 		op.AppendChild(c)
 	}
 	m.AppendChild(op)
-	return m.Bytes()
+	return m
 }

@@ -5,7 +5,9 @@ package ldap
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,18 +112,66 @@ func (b *Backend) do(ctx context.Context, write bool, send func(*ldapv3.Conn) er
 	return word(err, write)
 }
 
-// search sends one search. That there is more than its size limit is no error: what was found is returned.
-func (b *Backend) search(ctx context.Context, request *ldapv3.SearchRequest) ([]*ldapv3.Entry, error) {
+// pageSize and maxPages bound a search that is read on by pages.
+const (
+	pageSize = 100
+	maxPages = 1000
+)
+
+// search sends one search, and tells whether the directory has more that match than it returned. A directory that gives
+// up a search for its own limits of entries, time or work is asked again by pages, for which many have other limits.
+func (b *Backend) search(ctx context.Context, request *ldapv3.SearchRequest) (found []*ldapv3.Entry, more bool, err error) {
+	found, err = b.ask(ctx, request)
+	if request.Scope != ldapv3.ScopeBaseObject && len(found) < request.SizeLimit && cutShort(err) {
+		found, err = b.askByPages(ctx, request)
+	}
+	if hasCode(err, ldapv3.LDAPResultSizeLimitExceeded) && len(found) > 0 {
+		return found, true, nil
+	}
+	return found, false, err
+}
+
+func cutShort(err error) bool {
+	return hasCode(err, ldapv3.LDAPResultSizeLimitExceeded) || hasCode(err, ldapv3.LDAPResultTimeLimitExceeded) || hasCode(err, ldapv3.LDAPResultAdminLimitExceeded)
+}
+
+// ask sends one request of a search. Entries that come before an error are returned with it.
+func (b *Backend) ask(ctx context.Context, request *ldapv3.SearchRequest) ([]*ldapv3.Entry, error) {
 	var found []*ldapv3.Entry
 	err := b.do(ctx, false, func(c *ldapv3.Conn) error {
 		result, err := c.Search(request)
 		if result != nil {
 			found = result.Entries
 		}
-		if ldapv3.IsErrorWithCode(err, ldapv3.LDAPResultSizeLimitExceeded) && len(found) > 0 {
-			return nil
-		}
 		return err
+	})
+	return found, err
+}
+
+// askByPages sends a search in parts (RFC 2696) until as many entries are found as it asks for. All parts go over one
+// connection, which alone knows where they go on.
+func (b *Backend) askByPages(ctx context.Context, request *ldapv3.SearchRequest) ([]*ldapv3.Entry, error) {
+	var found []*ldapv3.Entry
+	paging := ldapv3.NewControlPaging(pageSize)
+	paged := *request
+	// The limit of entries is kept here: servers leave paging out where the limit is below the size of a page.
+	paged.SizeLimit, paged.Controls = 0, append(slices.Clone(request.Controls), paging)
+	err := b.do(ctx, false, func(c *ldapv3.Conn) error {
+		for range maxPages {
+			result, err := c.Search(&paged)
+			if result != nil {
+				found = append(found, result.Entries...)
+			}
+			if err != nil || len(found) >= request.SizeLimit {
+				return err
+			}
+			next, ok := ldapv3.FindControl(result.Controls, ldapv3.ControlTypePaging).(*ldapv3.ControlPaging)
+			if !ok || len(next.Cookie) == 0 {
+				return nil
+			}
+			paging.SetCookie(next.Cookie)
+		}
+		return ldapv3.NewError(ldapv3.LDAPResultAdminLimitExceeded, fmt.Errorf("more than %d pages", maxPages))
 	})
 	return found, err
 }

@@ -52,11 +52,11 @@ func (b *Backend) userRequest(subject string) *ldapv3.SearchRequest {
 
 // findUser returns the one entry of a subject, nil for none.
 func (b *Backend) findUser(ctx context.Context, subject string) (*user, error) {
-	found, err := b.search(ctx, b.userRequest(subject))
+	found, more, err := b.search(ctx, b.userRequest(subject))
 	switch {
 	case err != nil:
 		return nil, missingBase(err, "users.baseDN")
-	case len(found) > 1:
+	case more, len(found) > 1:
 		return nil, provisioning.Permanent(provisioning.ReasonAmbiguousSubject,
 			fmt.Errorf("several entries match the subject by users.filter: which one is meant is not known"))
 	case len(found) == 0:

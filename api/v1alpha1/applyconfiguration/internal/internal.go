@@ -138,6 +138,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastAttemptTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastCheckTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: lastHandledRetry
       type:
         scalar: string
@@ -147,6 +150,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: purpose
+      type:
+        scalar: string
     - name: request
       type:
         scalar: string
@@ -156,6 +162,22 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: subject
       type:
         scalar: string
+    - name: taskCreationTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+- name: io.getcakewalk.access-operator.api.v1alpha1.Backfill
+  map:
+    fields:
+    - name: intervalSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: userIDs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: io.getcakewalk.access-operator.api.v1alpha1.BasicAuthentication
   map:
     fields:
@@ -169,6 +191,52 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretKeyReference
 - name: io.getcakewalk.access-operator.api.v1alpha1.CELExpression
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.CakewalkAPI
+  map:
+    fields:
+    - name: allowInsecureHTTP
+      type:
+        scalar: boolean
+    - name: approveBody
+      type:
+        namedType: __untyped_atomic_
+    - name: certificateAuthority
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.KeySource
+    - name: credentialsSecretRef
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.SecretReference
+    - name: declineBody
+      type:
+        namedType: __untyped_atomic_
+    - name: onFailure
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.CakewalkOnFailure
+      default: LeaveOpen
+    - name: onSuccess
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.CakewalkOnSuccess
+      default: Approve
+    - name: openStatuses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: preflight
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.CakewalkPreflight
+      default: Required
+    - name: url
+      type:
+        scalar: string
+      default: https://open-api.getcakewalk.io/api/v1
+- name: io.getcakewalk.access-operator.api.v1alpha1.CakewalkOnFailure
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.CakewalkOnSuccess
+  scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.CakewalkPreflight
   scalar: string
 - name: io.getcakewalk.access-operator.api.v1alpha1.ChangeAction
   scalar: string
@@ -416,6 +484,18 @@ var schemaYAML = typed.YAMLObject(`types:
       default: VerifyFull
 - name: io.getcakewalk.access-operator.api.v1alpha1.DatabaseTLSMode
   scalar: string
+- name: io.getcakewalk.access-operator.api.v1alpha1.FetchedKeys
+  map:
+    fields:
+    - name: fetchTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: fingerprints
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.getcakewalk.access-operator.api.v1alpha1.GitHubAppAuthentication
   map:
     fields:
@@ -1128,6 +1208,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.getcakewalk.access-operator.api.v1alpha1.RSAVerification
   map:
     fields:
+    - name: fetchFrom
+      type:
+        scalar: string
     - name: header
       type:
         scalar: string
@@ -1273,6 +1356,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.getcakewalk.access-operator.api.v1alpha1.WebhookReceiverSpec
   map:
     fields:
+    - name: backfill
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.Backfill
+    - name: cakewalkAPI
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.CakewalkAPI
     - name: limits
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.WebhookReceiverLimits
@@ -1280,6 +1369,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: suspend
       type:
         scalar: boolean
+    - name: taskTTLSecondsAfterFinished
+      type:
+        scalar: numeric
     - name: verification
       type:
         namedType: io.getcakewalk.access-operator.api.v1alpha1.WebhookVerification
@@ -1294,7 +1386,16 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: fetchedKeys
+      type:
+        namedType: io.getcakewalk.access-operator.api.v1alpha1.FetchedKeys
+    - name: lastBackfillTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: lastDeliveryTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastMismatchTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: lastTestTime

@@ -16,7 +16,8 @@ import (
 // AccessTaskStatus is what the operator observed and did.
 type AccessTaskStatusApplyConfiguration struct {
 	// conditions are Succeeded (the summary: Unknown while there is something to do or to wait for), Reconciling and
-	// Stalled (present only when they apply), Routed and Provisioned.
+	// Stalled (present only when they apply), Routed, Checked (Cakewalk was asked before the first change), Provisioned and
+	// Reported (Cakewalk knows how the task ended).
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the status speaks of; -1 before the first visit.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -29,6 +30,14 @@ type AccessTaskStatusApplyConfiguration struct {
 	Backend *string `json:"backend,omitempty"`
 	// subject is the identity in the target system, as the Connector derived it.
 	Subject *string `json:"subject,omitempty"`
+	// purpose is the reason that the requester gave in Cakewalk, cut to 4,096 characters.
+	Purpose *string `json:"purpose,omitempty"`
+	// taskCreationTime is when Cakewalk created the task. Where it is known it orders the tasks of one person and
+	// application, in place of spec.receivedTime.
+	TaskCreationTime *metav1.MicroTime `json:"taskCreationTime,omitempty"`
+	// lastCheckTime is when Cakewalk last confirmed that the task is open and as announced. It is written together with
+	// something else, and so may be older than the last question.
+	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
 	// changes are the changes in the target system, in their order. They are recorded before the first is made. Empty
 	// where nothing had to be changed.
 	Changes []TaskChangeApplyConfiguration `json:"changes,omitempty"`
@@ -102,6 +111,30 @@ func (b *AccessTaskStatusApplyConfiguration) WithBackend(value string) *AccessTa
 // If called multiple times, the Subject field is set to the value of the last call.
 func (b *AccessTaskStatusApplyConfiguration) WithSubject(value string) *AccessTaskStatusApplyConfiguration {
 	b.Subject = &value
+	return b
+}
+
+// WithPurpose sets the Purpose field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Purpose field is set to the value of the last call.
+func (b *AccessTaskStatusApplyConfiguration) WithPurpose(value string) *AccessTaskStatusApplyConfiguration {
+	b.Purpose = &value
+	return b
+}
+
+// WithTaskCreationTime sets the TaskCreationTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TaskCreationTime field is set to the value of the last call.
+func (b *AccessTaskStatusApplyConfiguration) WithTaskCreationTime(value metav1.MicroTime) *AccessTaskStatusApplyConfiguration {
+	b.TaskCreationTime = &value
+	return b
+}
+
+// WithLastCheckTime sets the LastCheckTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastCheckTime field is set to the value of the last call.
+func (b *AccessTaskStatusApplyConfiguration) WithLastCheckTime(value metav1.Time) *AccessTaskStatusApplyConfiguration {
+	b.LastCheckTime = &value
 	return b
 }
 

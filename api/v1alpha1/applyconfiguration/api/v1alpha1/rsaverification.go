@@ -9,12 +9,17 @@ package v1alpha1
 // with apply.
 //
 // RSAVerification verifies deliveries with Cakewalk's public RSA keys: PKCS #1 v1.5 with SHA-256 (RFC 8017), in base64.
+// With both members, any key of either verifies.
 type RSAVerificationApplyConfiguration struct {
 	// header is the name of the header that carries the signature. Default: X-SIGNATURE.
 	Header *string `json:"header,omitempty"`
 	// keys holds one or more public keys in PEM (SPKI or PKCS #1). Any one of them verifies a delivery. Keys under 2048
 	// bits are refused.
 	Keys *KeySourceApplyConfiguration `json:"keys,omitempty"`
+	// fetchFrom is the URL that Cakewalk serves its public keys at, for example https://open-api.getcakewalk.io/api/Keys.
+	// They are fetched with the credentials of spec.cakewalkAPI, every hour and, at most once a minute, when a signature
+	// does not match. The last good ones are kept while Cakewalk is away.
+	FetchFrom *string `json:"fetchFrom,omitempty"`
 }
 
 // RSAVerificationApplyConfiguration constructs a declarative configuration of the RSAVerification type for use with
@@ -36,5 +41,13 @@ func (b *RSAVerificationApplyConfiguration) WithHeader(value string) *RSAVerific
 // If called multiple times, the Keys field is set to the value of the last call.
 func (b *RSAVerificationApplyConfiguration) WithKeys(value *KeySourceApplyConfiguration) *RSAVerificationApplyConfiguration {
 	b.Keys = value
+	return b
+}
+
+// WithFetchFrom sets the FetchFrom field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the FetchFrom field is set to the value of the last call.
+func (b *RSAVerificationApplyConfiguration) WithFetchFrom(value string) *RSAVerificationApplyConfiguration {
+	b.FetchFrom = &value
 	return b
 }

@@ -8,12 +8,21 @@ package v1alpha1
 // WebhookReceiverSpecApplyConfiguration represents a declarative configuration of the WebhookReceiverSpec type for use
 // with apply.
 //
-// WebhookReceiverSpec says how the deliveries of one webhook registration are verified and bounded.
+// WebhookReceiverSpec says how the deliveries of one webhook registration are verified and bounded, and how Cakewalk is
+// asked and told about their tasks.
 type WebhookReceiverSpecApplyConfiguration struct {
 	// suspend answers every delivery 503 with Retry-After. Default: false.
 	Suspend *bool `json:"suspend,omitempty"`
 	// verification says how deliveries are verified.
 	Verification *WebhookVerificationApplyConfiguration `json:"verification,omitempty"`
+	// cakewalkAPI is Cakewalk's Open API. Absent: tasks are done as they are announced, nothing is reported, and
+	// nothing tells a replayed delivery from a new one but the stored tasks.
+	CakewalkAPI *CakewalkAPIApplyConfiguration `json:"cakewalkAPI,omitempty"`
+	// backfill finds actionable tasks whose webhook never came. Absent: they are not looked for.
+	Backfill *BackfillApplyConfiguration `json:"backfill,omitempty"`
+	// taskTTLSecondsAfterFinished is how long the receiver's tasks are kept after they finished, in seconds. Absent:
+	// they are kept. Needs preflight Required. It is taken over by tasks stored from then on.
+	TaskTTLSecondsAfterFinished *int32 `json:"taskTTLSecondsAfterFinished,omitempty"`
 	// limits bounds what is taken in.
 	Limits *WebhookReceiverLimitsApplyConfiguration `json:"limits,omitempty"`
 }
@@ -37,6 +46,30 @@ func (b *WebhookReceiverSpecApplyConfiguration) WithSuspend(value bool) *Webhook
 // If called multiple times, the Verification field is set to the value of the last call.
 func (b *WebhookReceiverSpecApplyConfiguration) WithVerification(value *WebhookVerificationApplyConfiguration) *WebhookReceiverSpecApplyConfiguration {
 	b.Verification = value
+	return b
+}
+
+// WithCakewalkAPI sets the CakewalkAPI field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the CakewalkAPI field is set to the value of the last call.
+func (b *WebhookReceiverSpecApplyConfiguration) WithCakewalkAPI(value *CakewalkAPIApplyConfiguration) *WebhookReceiverSpecApplyConfiguration {
+	b.CakewalkAPI = value
+	return b
+}
+
+// WithBackfill sets the Backfill field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Backfill field is set to the value of the last call.
+func (b *WebhookReceiverSpecApplyConfiguration) WithBackfill(value *BackfillApplyConfiguration) *WebhookReceiverSpecApplyConfiguration {
+	b.Backfill = value
+	return b
+}
+
+// WithTaskTTLSecondsAfterFinished sets the TaskTTLSecondsAfterFinished field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TaskTTLSecondsAfterFinished field is set to the value of the last call.
+func (b *WebhookReceiverSpecApplyConfiguration) WithTaskTTLSecondsAfterFinished(value int32) *WebhookReceiverSpecApplyConfiguration {
+	b.TaskTTLSecondsAfterFinished = &value
 	return b
 }
 

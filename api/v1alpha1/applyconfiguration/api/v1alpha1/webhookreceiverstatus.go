@@ -15,7 +15,8 @@ import (
 //
 // WebhookReceiverStatus is what the operator knows of a receiver.
 type WebhookReceiverStatusApplyConfiguration struct {
-	// conditions are Ready (deliveries are accepted) and Verified (a test event with a good signature arrived).
+	// conditions are Ready (deliveries are accepted), Verified (a test event with a good signature arrived) and Connected
+	// (Cakewalk's API answers with the credentials).
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the status speaks of; -1 before the first visit.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -25,6 +26,13 @@ type WebhookReceiverStatusApplyConfiguration struct {
 	LastDeliveryTime *metav1.Time `json:"lastDeliveryTime,omitempty"`
 	// lastTestTime is when a test event with a good signature last arrived.
 	LastTestTime *metav1.Time `json:"lastTestTime,omitempty"`
+	// lastMismatchTime is when a signature last did not match keys that are fetched, which asks for fetching them again.
+	// It is written at most once a minute.
+	LastMismatchTime *metav1.Time `json:"lastMismatchTime,omitempty"`
+	// fetchedKeys is what was last fetched from spec.verification.rsa.fetchFrom.
+	FetchedKeys *FetchedKeysApplyConfiguration `json:"fetchedKeys,omitempty"`
+	// lastBackfillTime is when the tasks of all users of spec.backfill were last looked through.
+	LastBackfillTime *metav1.Time `json:"lastBackfillTime,omitempty"`
 }
 
 // WebhookReceiverStatusApplyConfiguration constructs a declarative configuration of the WebhookReceiverStatus type for use with
@@ -75,5 +83,29 @@ func (b *WebhookReceiverStatusApplyConfiguration) WithLastDeliveryTime(value met
 // If called multiple times, the LastTestTime field is set to the value of the last call.
 func (b *WebhookReceiverStatusApplyConfiguration) WithLastTestTime(value metav1.Time) *WebhookReceiverStatusApplyConfiguration {
 	b.LastTestTime = &value
+	return b
+}
+
+// WithLastMismatchTime sets the LastMismatchTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastMismatchTime field is set to the value of the last call.
+func (b *WebhookReceiverStatusApplyConfiguration) WithLastMismatchTime(value metav1.Time) *WebhookReceiverStatusApplyConfiguration {
+	b.LastMismatchTime = &value
+	return b
+}
+
+// WithFetchedKeys sets the FetchedKeys field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the FetchedKeys field is set to the value of the last call.
+func (b *WebhookReceiverStatusApplyConfiguration) WithFetchedKeys(value *FetchedKeysApplyConfiguration) *WebhookReceiverStatusApplyConfiguration {
+	b.FetchedKeys = value
+	return b
+}
+
+// WithLastBackfillTime sets the LastBackfillTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastBackfillTime field is set to the value of the last call.
+func (b *WebhookReceiverStatusApplyConfiguration) WithLastBackfillTime(value metav1.Time) *WebhookReceiverStatusApplyConfiguration {
+	b.LastBackfillTime = &value
 	return b
 }
