@@ -9,5 +9,7 @@ echo "   the operator: bin/manager"
 CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 echo "   a SCIM 2.0 server: bin/scimserver"
 (cd hack/scimserver && CGO_ENABLED=0 go build -trimpath -o ../../bin/scimserver .)
+echo "   a Cakewalk in memory: bin/fakecakewalk"
+go build -trimpath -o bin/fakecakewalk ./hack/fakecakewalk
 go build -trimpath -o bin/demo ./hack/demo
 exec bin/demo -assets "$assets" -keep="${KEEP:-0}"

@@ -30,8 +30,10 @@ type demo struct {
 
 	kubeconfig  string
 	scimURL     string
-	receiverURL string
-	processes   []*process
+	cakewalkURL string
+	// receiver is the address that the operator takes deliveries at, receiverURL that of the demo's receiver there.
+	receiver, receiverURL string
+	processes             []*process
 }
 
 // process is a program that was started; ended is closed when it ended.
@@ -127,11 +129,35 @@ func (d *demo) startSCIM(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		return err
 	}
-	r, w := io.Pipe()
-	p, err := d.start("scimserver", w, "bin/scimserver", "--listen", "127.0.0.1:0", "--token-file", file,
+	line, err := d.startServer(ctx, "scimserver", "--token-file", file,
 		"--user", "grace@example.com", "--group", "members=grace@example.com", "--group", "editors=grace@example.com")
+	d.scimURL = line
+	return err
+}
+
+// startCakewalk starts a fake Cakewalk that delivers to the operator, which is started later.
+func (d *demo) startCakewalk(ctx context.Context) error {
+	ports, err := freePorts(1)
 	if err != nil {
 		return err
+	}
+	d.receiver = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	d.receiverURL = "http://" + d.receiver + "/webhooks/" + namespace + "/cakewalk"
+	file := filepath.Join(d.dir, "webhook-secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		return err
+	}
+	d.cakewalkURL, err = d.startServer(ctx, "fakecakewalk", "--api-key", apiKey, "--api-secret", apiSecret,
+		"--hmac-secret-file", file, "--webhook-url", d.receiverURL)
+	return err
+}
+
+// startServer starts a program of bin that prints where it listens, and returns that.
+func (d *demo) startServer(ctx context.Context, name string, args ...string) (url string, err error) {
+	r, w := io.Pipe()
+	p, err := d.start(name, w, "bin/"+name, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
+	if err != nil {
+		return "", err
 	}
 	lines := make(chan string, 1)
 	go func() {
@@ -141,27 +167,26 @@ func (d *demo) startSCIM(ctx context.Context) error {
 	}()
 	select {
 	case line := <-lines:
-		_, d.scimURL, _ = strings.Cut(strings.TrimSpace(line), "listening on ")
+		_, url, _ = strings.Cut(strings.TrimSpace(line), "listening on ")
 	case <-p.ended:
 	case <-ctx.Done():
 	case <-time.After(patience):
 	}
-	if d.scimURL == "" {
-		return fmt.Errorf("the SCIM server did not say where it listens")
+	if url == "" {
+		return "", fmt.Errorf("%s did not say where it listens", name)
 	}
-	fmt.Println("   at", d.scimURL)
-	return nil
+	fmt.Println("   at", url)
+	return url, nil
 }
 
 func (d *demo) startManager(ctx context.Context) error {
-	ports, err := freePorts(2)
+	ports, err := freePorts(1)
 	if err != nil {
 		return err
 	}
-	receiver, health := fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
-	d.receiverURL = "http://" + receiver + "/webhooks/" + namespace + "/cakewalk"
+	health := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	p, err := d.start("manager", nil, "bin/manager", "--kubeconfig", d.kubeconfig,
-		"--receiver-bind-address", receiver, "--metrics-bind-address", "0", "--health-probe-bind-address", health)
+		"--receiver-bind-address", d.receiver, "--metrics-bind-address", "0", "--health-probe-bind-address", health)
 	if err != nil {
 		return err
 	}

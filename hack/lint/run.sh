@@ -8,7 +8,7 @@ if [[ ! -x $lint ]]; then
   (cd hack/lint && go build -o "../../$lint" .)
 fi
 lint=$PWD/$lint
-"$lint" run --build-tags integration "$@" ./...
+"$lint" run --build-tags integration,cluster,chaos "$@" ./...
 for module in hack/scimserver hack/image; do
   (cd $module && "$lint" run --config ../../.golangci.yml "$@" ./...)
 done

@@ -6,11 +6,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -37,11 +40,16 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	tokenFile := flag.String("token-file", "", "file with the bearer token, read at every request; empty: any request is served")
 	delay := flag.Duration("delay", 0, "how long every request waits")
+	logChanges := flag.Bool("log-changes", false, "print a line for every request that changes something, with its body")
 	flag.Var(&users, "user", "userName of a user that exists (repeatable)")
 	flag.Var(&groups, "group", "displayName of a group that exists, with =user,user its members (repeatable)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *listen, *tokenFile, *delay, users, groups)
+	var changes io.Writer
+	if *logChanges {
+		changes = os.Stdout
+	}
+	err := run(ctx, *listen, *tokenFile, *delay, changes, users, groups)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scimserver:", err)
@@ -49,7 +57,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, listen, tokenFile string, delay time.Duration, users, groups []string) error {
+func run(ctx context.Context, listen, tokenFile string, delay time.Duration, changes io.Writer, users, groups []string) error {
 	s := newStore()
 	if err := s.fill(users, groups); err != nil {
 		return err
@@ -57,6 +65,9 @@ func run(ctx context.Context, listen, tokenFile string, delay time.Duration, use
 	h, err := newHandler(s)
 	if err != nil {
 		return err
+	}
+	if changes != nil {
+		h = tell(h, changes)
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -91,6 +102,38 @@ func newHandler(s *store) (http.Handler, error) {
 		},
 	})
 	return http.StripPrefix("/scim", server), err
+}
+
+// tell writes a line for every request that may change something: method, path, status and body.
+func tell(next http.Handler, w io.Writer) http.Handler {
+	logger := log.New(w, "", 0)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, 1<<20))
+		if err != nil {
+			rw.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		s := &status{ResponseWriter: rw, code: http.StatusOK}
+		next.ServeHTTP(s, r)
+		logger.Printf("%s %s %d %s", r.Method, r.URL.Path, s.code, bytes.ReplaceAll(body, []byte("\n"), nil))
+	})
+}
+
+// status remembers the status of an answer.
+type status struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
 }
 
 // guard lets requests with the token pass, after the delay.

@@ -28,7 +28,8 @@ func TestServer(t *testing.T) {
 	if err := os.WriteFile(token, []byte("good\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(guard(h, token, 0))
+	var changes strings.Builder
+	server := httptest.NewServer(guard(tell(h, &changes), token, 0))
 	t.Cleanup(server.Close)
 	call := func(method, path, with, body string) (int, string) {
 		t.Helper()
@@ -73,5 +74,9 @@ func TestServer(t *testing.T) {
 		if code, text := call(st.method, st.path, st.token, st.body); code != st.wantCode || !strings.Contains(text, st.want) {
 			t.Errorf("%s: %d %s", st.name, code, text)
 		}
+	}
+	lines := strings.Split(strings.TrimSpace(changes.String()), "\n")
+	if len(lines) != 6 || !strings.HasPrefix(lines[0], `PATCH /scim/v2/Groups/1003 200 {"schemas"`) || lines[5] != "DELETE /scim/v2/Users/1001 204" {
+		t.Errorf("%q", lines)
 	}
 }

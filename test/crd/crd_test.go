@@ -98,6 +98,15 @@ type row struct {
 
 func TestObjects(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("x", n) }
+	api := func(text string) string {
+		return "spec: {cakewalkAPI: {credentialsSecretRef: {name: api}, " + text + "}}"
+	}
+	fetch := func(text string) string {
+		return "spec: {cakewalkAPI: {credentialsSecretRef: {name: api}}, verification: {hmac: null, rsa: {" + text + "}}}"
+	}
+	backfill := func(text string) string {
+		return "spec: {cakewalkAPI: {credentialsSecretRef: {name: api}}, backfill: {" + text + "}}"
+	}
 	scim := func(text string) string { return "spec: {scim: {" + text + "}}" }
 	auth := func(text string) string { return scim("authentication: {bearer: null, " + text + "}") }
 	tests := map[string]row{
@@ -163,6 +172,47 @@ func TestObjects(t *testing.T) {
 		"an rsa header that is none":    {receiver, "spec: {verification: {hmac: null, rsa: {header: 'a:b', keys: {configMapRef: {name: x, key: z}}}}}", []string{"header", "the name of an HTTP header"}},
 		"a name that cannot be a label": {receiver, "metadata: {name: " + long(64) + "}", []string{"metadata.name", "at most 63"}},
 		"no unfinished tasks":           {receiver, "spec: {limits: {maxUnfinishedTasks: 0}}", []string{"spec.limits.maxUnfinishedTasks", "greater than or equal to 1"}},
+
+		"a whole cakewalkAPI":                   {receiver, api("preflight: BestEffort, onSuccess: None, onFailure: Decline, openStatuses: [Ready], approveBody: {comment: done, n: 1}, declineBody: {}"), nil},
+		"an API without credentials":            {receiver, "spec: {cakewalkAPI: {}}", []string{"spec.cakewalkAPI.credentialsSecretRef", "Required"}},
+		"an API with plain http":                {receiver, api("url: 'http://example.com/api/v1'"), []string{"spec.cakewalkAPI.url", "must be an https URL", "allowInsecureHTTP: true"}},
+		"an API with plain http, allowed":       {receiver, api("url: 'http://example.com/api/v1', allowInsecureHTTP: true"), nil},
+		"an API on loopback":                    {receiver, api("url: 'http://127.0.0.1:8080/api/v1'"), nil},
+		"an API at no URL":                      {receiver, api("url: open-api.getcakewalk.io"), []string{"spec.cakewalkAPI.url", "must be an https URL, for example https://open-api.getcakewalk.io/api/v1"}},
+		"an API's authority from two places":    {receiver, api("certificateAuthority: {secretRef: {name: x, key: z}, configMapRef: {name: x, key: z}}"), []string{"spec.cakewalkAPI.certificateAuthority", "exactly one"}},
+		"an unknown preflight":                  {receiver, api("preflight: Sometimes"), []string{"spec.cakewalkAPI.preflight", "Required", "BestEffort", "Disabled"}},
+		"an unknown onSuccess":                  {receiver, api("onSuccess: Cheer"), []string{"spec.cakewalkAPI.onSuccess", "Approve"}},
+		"an unknown onFailure":                  {receiver, api("onFailure: Cry"), []string{"spec.cakewalkAPI.onFailure", "LeaveOpen"}},
+		"no status that is open":                {receiver, api("openStatuses: []"), []string{"spec.cakewalkAPI.openStatuses", "at least 1"}},
+		"an open status twice":                  {receiver, api("openStatuses: [a, a]"), []string{"spec.cakewalkAPI.openStatuses[1]", "Duplicate"}},
+		"an empty open status":                  {receiver, api("openStatuses: ['']"), []string{"spec.cakewalkAPI.openStatuses[0]", "at least 1"}},
+		"a body that is no object":              {receiver, api("approveBody: text"), []string{"spec.cakewalkAPI.approveBody", "object"}},
+		"a body that declines and is no object": {receiver, api("declineBody: [1]"), []string{"spec.cakewalkAPI.declineBody", "object"}},
+
+		"keys that are fetched":            {receiver, fetch("fetchFrom: 'https://example.com/api/Keys'"), nil},
+		"keys that are fetched and pinned": {receiver, fetch("fetchFrom: 'https://example.com/api/Keys', keys: {secretRef: {name: x, key: z}}"), nil},
+		"no keys at all":                   {receiver, fetch("header: X-SIGNATURE"), []string{"spec.verification.rsa", "at least one of", "keys fetchFrom"}},
+		"keys at no URL":                   {receiver, fetch("fetchFrom: example.com"), []string{"spec.verification.rsa.fetchFrom", "must be an https URL, for example https://open-api.getcakewalk.io/api/Keys"}},
+		"keys with plain http":             {receiver, fetch("fetchFrom: 'http://example.com/api/Keys'"), []string{"spec.verification.rsa.fetchFrom", "must be an https URL", "allowInsecureHTTP: true"}},
+		"keys on loopback":                 {receiver, fetch("fetchFrom: 'http://127.0.0.1/api/Keys'"), nil},
+		"keys with plain http, allowed": {
+			receiver, "spec: {cakewalkAPI: {allowInsecureHTTP: true, credentialsSecretRef: {name: api}}, verification: {hmac: null, rsa: {fetchFrom: 'http://example.com/api/Keys'}}}", nil,
+		},
+		"keys that nobody can fetch": {
+			receiver, "spec: {verification: {hmac: null, rsa: {fetchFrom: 'https://example.com/api/Keys'}}}",
+			[]string{"spec.verification.rsa.fetchFrom", "needs spec.cakewalkAPI"},
+		},
+
+		"a backfill":                         {receiver, backfill("userIDs: [7AC60A4B-4b4d-4fc1-988c-f95254591f06]"), nil},
+		"a backfill that nobody can do":      {receiver, "spec: {backfill: {userIDs: [7ac60a4b-4b4d-4fc1-988c-f95254591f06]}}", []string{"spec.backfill", "needs spec.cakewalkAPI"}},
+		"a backfill for nobody":              {receiver, backfill("userIDs: []"), []string{"spec.backfill.userIDs", "at least 1"}},
+		"a backfill for an address":          {receiver, backfill("userIDs: [ann@example.com]"), []string{"spec.backfill.userIDs[0]", "[0-9a-fA-F]{8}"}},
+		"a backfill for somebody twice":      {receiver, backfill("userIDs: [7ac60a4b-4b4d-4fc1-988c-f95254591f06, 7ac60a4b-4b4d-4fc1-988c-f95254591f06]"), []string{"spec.backfill.userIDs[1]", "Duplicate"}},
+		"a backfill every second":            {receiver, backfill("intervalSeconds: 1, userIDs: [7ac60a4b-4b4d-4fc1-988c-f95254591f06]"), []string{"spec.backfill.intervalSeconds", "greater than or equal to 60"}},
+		"tasks that are deleted":             {receiver, "spec: {taskTTLSecondsAfterFinished: 0, cakewalkAPI: {credentialsSecretRef: {name: api}}}", nil},
+		"tasks that are deleted before":      {receiver, "spec: {taskTTLSecondsAfterFinished: -1, cakewalkAPI: {credentialsSecretRef: {name: api}}}", []string{"spec.taskTTLSecondsAfterFinished", "greater than or equal to 0"}},
+		"tasks that are deleted unasked":     {receiver, "spec: {taskTTLSecondsAfterFinished: 60}", []string{"spec.taskTTLSecondsAfterFinished", "preflight Required"}},
+		"tasks that are deleted and guessed": {receiver, "spec: {taskTTLSecondsAfterFinished: 60, cakewalkAPI: {preflight: BestEffort, credentialsSecretRef: {name: api}}}", []string{"spec.taskTTLSecondsAfterFinished", "preflight Required"}},
 
 		// AccessTask
 		"a task of another name":     {task, "metadata: {name: other}", []string{"metadata.name must be the taskID"}},

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
+	"getcakewalk.io/access-operator/internal/audit"
 )
 
 const grant = accessv1alpha1.RequestTypeGrantAccess
@@ -70,6 +71,27 @@ func TestKillsAtAnyMomentEndInTheSameState(t *testing.T) {
 		if diff := cmp.Diff([]string{"CreateAccount  Applied", "AddEntitlement one Applied", "AddEntitlement two Applied", "AddEntitlement three Applied"}, changes); diff != "" {
 			t.Error(diff)
 		}
+	}
+	r.kill()
+	made := map[string]int{}
+	told := map[string]bool{}
+	for _, log := range r.auditLogs {
+		for _, l := range auditLines(t, log) {
+			if l.Event == audit.ChangeMade && !told[l.ID] {
+				told[l.ID] = true
+				made[l.Task+" "+l.Action+" "+l.Entitlement]++
+			}
+		}
+	}
+	for _, id := range ids {
+		for _, c := range []string{"CreateAccount ", "AddEntitlement one", "AddEntitlement two", "AddEntitlement three"} {
+			if n := made[id+" "+c]; n != 1 {
+				t.Errorf("the audit log tells %d times that task %s made %s", n, id, c)
+			}
+		}
+	}
+	if len(made) != 4*len(ids) {
+		t.Errorf("the audit log tells of other changes too: %v", made)
 	}
 	for _, group := range []string{"one", "two", "three"} {
 		if diff := cmp.Diff(want, r.members(group)); diff != "" {
@@ -144,10 +166,7 @@ func TestAThousandTasksOfASlowTargetHoldUpNobodyElse(t *testing.T) {
 func TestTheManagerEndsWellWhenItIsTold(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	if err := r.manager.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-r.ended
+	r.end(t, syscall.SIGTERM)
 	if code := r.manager.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -15,8 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -72,23 +70,43 @@ type rig struct {
 	scim      string
 	tokenFile string
 
+	// config is the kubeconfig of a service account with the installed rights, and no others.
 	config   string
 	receiver string
-	health   string
-	manager  *exec.Cmd
-	// log is the log of the manager that was started last. It may be read when that has ended.
+	// sender delivers to the receiver, at url.
+	sender *http.Client
+	url    string
+	health string
+	// process is the manager that was started last.
+	*process
+	// auditLogs are those of all managers. One may be read when its manager has ended.
+	auditLogs []*bytes.Buffer
+}
+
+// process is a running manager.
+type process struct {
+	manager *exec.Cmd
+	// log is its log. It may be read when the process has ended.
 	log *bytes.Buffer
-	// ended is closed when the manager has ended.
+	// ended is closed when the process has ended.
 	ended chan struct{}
 }
 
 func newRig(t *testing.T, scimArgs ...string) *rig {
 	t.Helper()
 	r := &rig{WithWatch: env.Client(t), t: t, namespace: env.Namespace(t)}
-	r.config = filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(r.config, env.Kubeconfig, 0o600); err != nil {
-		t.Fatal(err)
+	for role, wholeCluster := range map[string]bool{managerRole: true, receiverRole: true, metricsAuthRole: true, jobsRole: false} {
+		r.bind("manager", role, wholeCluster)
 	}
+	r.config = r.kubeconfig("manager")
+	// The tests that come later have the API server, and the controllers in all namespaces, to themselves.
+	t.Cleanup(func() {
+		for _, o := range []client.Object{&accessv1alpha1.AccessTask{}, &accessv1alpha1.Connector{}, &accessv1alpha1.WebhookReceiver{}} {
+			if err := r.DeleteAllOf(context.Background(), o, client.InNamespace(r.namespace)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	r.scim, r.tokenFile = r.startSCIM(scimArgs...)
 	r.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "hook"}, StringData: map[string]string{"secret": hookSecret}})
 	r.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "scim"}, StringData: map[string]string{"token": "token"}})
@@ -98,8 +116,9 @@ func newRig(t *testing.T, scimArgs ...string) *rig {
 			SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "hook", Key: "secret"}},
 		}}},
 	})
-	ports := []string{freeAddress(t), freeAddress(t)}
+	ports := []string{testenv.FreeAddress(t), testenv.FreeAddress(t)}
 	r.receiver, r.health = ports[0], ports[1]
+	r.sender, r.url = http.DefaultClient, "http://"+r.receiver
 	return r
 }
 
@@ -160,37 +179,45 @@ func (r *rig) startSCIM(args ...string) (address, tokenFile string) {
 	return address, tokenFile
 }
 
-// start starts the manager as the README of the operator says, and waits until it is ready.
-func (r *rig) start() {
+// start starts the manager with both halves, and waits until it is ready. A flag of args wins over the rig's.
+func (r *rig) start(args ...string) {
 	r.t.Helper()
-	cmd := exec.Command(filepath.Join(programs, "manager"), "--kubeconfig", r.config,
-		"--receiver-bind-address", r.receiver, "--metrics-bind-address", "0", "--zap-log-level", "debug", "--health-probe-bind-address", r.health)
-	log := &bytes.Buffer{}
-	cmd.Stderr, r.log = log, log
-	if err := cmd.Start(); err != nil {
+	all := append([]string{"--kubeconfig", r.config, "--receiver-bind-address", r.receiver, "--metrics-bind-address", "0"}, args...)
+	r.process = r.startManager(nil, append(all, "--health-probe-bind-address", r.health)...)
+}
+
+// startManager starts a manager with additional environment, and waits until it is ready. The arguments name its
+// --health-probe-bind-address last.
+func (r *rig) startManager(environment []string, args ...string) *process {
+	r.t.Helper()
+	p := &process{log: &bytes.Buffer{}, ended: make(chan struct{})}
+	p.manager = exec.Command(filepath.Join(programs, "manager"), append([]string{"--zap-log-level", "debug"}, args...)...)
+	p.manager.Env = append(os.Environ(), environment...)
+	audited := &bytes.Buffer{}
+	r.auditLogs = append(r.auditLogs, audited)
+	p.manager.Stdout, p.manager.Stderr = audited, p.log
+	if err := p.manager.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.manager = cmd
-	ended := make(chan struct{})
-	r.ended = ended
 	go func() {
-		defer close(ended)
-		_ = cmd.Wait()
+		defer close(p.ended)
+		_ = p.manager.Wait()
 	}()
 	r.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
+		_ = p.manager.Process.Kill()
+		<-p.ended
+		auditLines(r.t, audited)
 		if r.t.Failed() {
-			r.t.Logf("the manager's log: %s", tail(log.String(), 8000))
+			r.t.Logf("the manager's log: %s", tail(p.log.String(), 8000))
 		}
 	})
 	r.eventually("the manager is ready", func() error {
 		select {
-		case <-ended:
-			r.t.Fatal("the manager ended: ", cmd.ProcessState)
+		case <-p.ended:
+			r.t.Fatal("the manager ended: ", p.manager.ProcessState)
 		default:
 		}
-		res, err := http.Get("http://" + r.health + "/readyz")
+		res, err := http.Get("http://" + args[len(args)-1] + "/readyz")
 		if err != nil {
 			return err
 		}
@@ -200,28 +227,25 @@ func (r *rig) start() {
 		}
 		return nil
 	})
+	return p
 }
 
 // kill ends the manager at once, as a power cut does.
 func (r *rig) kill() {
 	r.t.Helper()
-	if err := r.manager.Process.Signal(syscall.SIGKILL); err != nil {
-		r.t.Fatal(err)
+	r.end(r.t, syscall.SIGKILL)
+}
+
+// end sends a signal and waits until the process has ended.
+func (p *process) end(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.manager.Process.Signal(signal); err != nil {
+		t.Fatal(err)
 	}
-	<-r.ended
+	<-p.ended
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // event is an event for a user, and its taskId.
 func event(kind, app, email string) (map[string]any, string) {
@@ -235,26 +259,40 @@ func event(kind, app, email string) (map[string]any, string) {
 // deliver sends signed events, which must be stored.
 func (r *rig) deliver(events ...map[string]any) {
 	r.t.Helper()
+	if code, answer := r.send(r.namespace+"/cakewalk", nil, events...); code != http.StatusOK {
+		r.t.Fatal(code, answer)
+	}
+}
+
+// send sends signed events to the receiver at a path, with additional header fields, and returns the answer.
+func (r *rig) send(path string, header map[string]string, events ...map[string]any) (code int, answer string) {
+	r.t.Helper()
 	body, err := json.Marshal(events)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	mac := hmac.New(sha256.New, []byte(hookSecret))
+	return r.post(path, header, body, hookSecret)
+}
+
+// post sends a body that is signed with a secret.
+func (r *rig) post(path string, header map[string]string, body []byte, secret string) (code int, answer string) {
+	r.t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.receiver+"/webhooks/"+r.namespace+"/cakewalk", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url+"/webhooks/"+path, bytes.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("X-SIGNATURE", hex.EncodeToString(mac.Sum(nil)))
-	res, err := http.DefaultClient.Do(req)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	res, err := r.sender.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		r.t.Fatalf("%s %s (%v)", res.Status, answer, err)
-	}
+	return res.StatusCode, readAll(r.t, res.Body)
 }
 
 // eventually repeats check until it returns nil.
@@ -303,6 +341,46 @@ func (r *rig) ready(c *accessv1alpha1.Connector, reason string) {
 	})
 }
 
+// scimRequest sends a request to the SCIM server and returns the answer's body.
+func (r *rig) scimRequest(method, path, body string) []byte {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, r.scim+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	token, err := os.ReadFile(r.tokenFile)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+string(token))
+	req.Header.Set("Content-Type", "application/scim+json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text := readAll(r.t, res.Body)
+	if res.StatusCode >= http.StatusBadRequest {
+		r.t.Fatalf("%s %s: %s %s", method, path, res.Status, text)
+	}
+	return []byte(text)
+}
+
+// removeFromGroups takes somebody out of all groups, past the operator.
+func (r *rig) removeFromGroups(email string) {
+	r.t.Helper()
+	var users, groups struct{ Resources []struct{ ID string } }
+	for path, into := range map[string]any{"/Users?filter=" + url.QueryEscape("userName eq \""+email+"\""): &users, "/Groups": &groups} {
+		if err := json.Unmarshal(r.scimRequest(http.MethodGet, path, ""), into); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for _, g := range groups.Resources {
+		r.scimRequest(http.MethodPatch, "/Groups/"+g.ID, fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+			"Operations":[{"op":"remove","path":"members[value eq \"%s\"]"}]}`, users.Resources[0].ID))
+	}
+}
+
 // members asks the SCIM server for the userNames of a group's members, as often as they are stored.
 func (r *rig) members(group string) []string {
 	r.t.Helper()
@@ -313,21 +391,7 @@ func (r *rig) members(group string) []string {
 		}
 	}
 	for query, into := range map[string]any{"/Users?count=1000": &users, "/Groups?filter=" + url.QueryEscape("displayName eq \""+group+"\""): &groups} {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, r.scim+query, nil)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		token, err := os.ReadFile(r.tokenFile)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+string(token))
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		defer res.Body.Close()
-		if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		if err := json.Unmarshal(r.scimRequest(http.MethodGet, query, ""), into); err != nil {
 			r.t.Fatal(err)
 		}
 	}

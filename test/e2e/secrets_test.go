@@ -199,7 +199,7 @@ func noSecretShows(t *testing.T, status int) {
 	}
 }
 
-// everythingShown is all that the operator has shown to anybody: its log, events and statuses.
+// everythingShown is all that the operator has shown to anybody: its logs, events and statuses.
 func (r *rig) everythingShown() string {
 	r.t.Helper()
 	var all strings.Builder
@@ -224,5 +224,8 @@ func (r *rig) everythingShown() string {
 	}
 	r.kill()
 	all.WriteString(r.log.String())
+	for _, log := range r.auditLogs {
+		all.WriteString(log.String())
+	}
 	return all.String()
 }

@@ -93,7 +93,7 @@ func startControllerManager(t *testing.T, kubeconfig []byte) {
 	t.Helper()
 	program := os.Getenv("KUBE_CONTROLLER_MANAGER")
 	if program == "" {
-		t.Fatal("KUBE_CONTROLLER_MANAGER is not set, which these tests need: run `make test-integration`, or set it to the output of hack/controlplane/controller-manager.sh")
+		t.Fatal("KUBE_CONTROLLER_MANAGER is not set, which these tests need: run `make test-integration`, or set it to the output of hack/controlplane/program.sh kube-controller-manager")
 	}
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	must(t, os.WriteFile(file, kubeconfig, 0o600))

@@ -8,6 +8,7 @@ package integration
 import (
 	"bufio"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -165,6 +166,37 @@ userPassword: first
 func TestLDAPConformanceOpenLDAP(t *testing.T) {
 	for _, class := range []string{"groupOfNames", "groupOfUniqueNames", "posixGroup"} {
 		t.Run(class, func(t *testing.T) { provisioningtest.RunConformance(t, startSlapd(t, class, "")) })
+	}
+}
+
+// A directory that returns one entry at most must not make the first of two people the one who is meant. Who may go on by
+// pages finds out that there are two; who may not is told that there are more.
+func TestLDAPDirectoryThatLimitsSearches(t *testing.T) {
+	for name, limits := range map[string]string{
+		"pages are free":    "sizelimit size.soft=1 size.hard=1 size.prtotal=unlimited",
+		"pages are limited": "sizelimit size.soft=1 size.hard=1",
+		"for less work":     "sizelimit size.soft=1 size.hard=unlimited",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := startSlapd(t, "groupOfNames", limits)
+			o.AddAccounts(t, "ann")
+			two := o.Traits().Ambiguous(t)
+			o.AddEntitlement(t, "readers", "ann")
+			b := o.Backend(t)
+			seen, err := b.Observe(t.Context(), provisioning.Subject{ID: "ann"}, []string{"readers"})
+			if err != nil || seen.Account != provisioning.AccountActive || seen.Entitlements["readers"].Presence != provisioning.Present {
+				t.Errorf("one entry: %+v, %v", seen, err)
+			}
+			for _, action := range []provisioning.Action{provisioning.AddEntitlement, provisioning.DeactivateAccount} {
+				err = b.Apply(t.Context(), provisioning.Subject{ID: two}, provisioning.Change{Action: action, Entitlement: "readers"})
+				if wrong, ok := errors.AsType[*provisioning.PermanentError](err); !ok || wrong.Reason != provisioning.ReasonAmbiguousSubject {
+					t.Errorf("%s: %v, want that the subject is ambiguous", action, err)
+				}
+			}
+			if holders := o.Holders(t, "readers"); len(holders) != 1 || holders[0] != "ann" {
+				t.Errorf("holders: %v", holders)
+			}
+		})
 	}
 }
 
