@@ -1,0 +1,166 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures what the operator costs, against a real etcd and kube-apiserver that it starts, and prints every
+// budget of the design with what was measured. It is run by `make bench`, in the repository's root: it runs bin/manager.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	var b bench
+	flag.BoolVar(&b.short, "short", false, "measure less, in a few minutes, and fail where a ratio misses its budget by more than half of it")
+	only := flag.String("case", "", "regular expression of the cases to run; empty: all")
+	file := flag.String("json", "", "file to write the report to, as JSON")
+	flag.StringVar(&b.profiles, "profile", "", "folder to keep profiles of the manager in; empty: none are taken")
+	flag.Parse()
+	// What a client has to say, such as warnings, is no part of the report.
+	ctrl.SetLogger(logr.Discard())
+	pattern, err := regexp.Compile(*only)
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err = b.run(ctx, pattern, *file)
+		stop()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is a run of the benchmark.
+type bench struct {
+	report
+
+	short    bool
+	profiles string
+	// dir holds what is thrown away in the end, and logs those of the managers.
+	dir, logs string
+
+	plane *plane
+	// receives is the rig that the cases of receiving share; nil until one needs it.
+	receives *receiving
+}
+
+// benchCase is something that is measured.
+type benchCase struct {
+	name string
+	// short tells that a short run measures it too.
+	short bool
+	run   func(ctx context.Context, b *bench, name string) error
+}
+
+// cases are all, in the order in which they are run.
+var cases = []benchCase{
+	{"single-1", false, singles(1)},
+	{"single-32", true, singles(bareInFlight)},
+	{"single-128", false, singles(128)},
+	{"single-512", false, singles(512)},
+	{"batch-10", false, batches(10)},
+	{"batch-100", true, batches(100)},
+	{"batch-1000", false, batches(1000)},
+	{"rsa", false, withRSA},
+	{"duplicates", false, duplicates},
+	{"bad-signatures-hmac", true, badSignatures(receiverHMAC)},
+	{"bad-signatures-rsa", false, badSignatures(receiverRSA)},
+	{"huge-body", true, hugeBody},
+	{"end-to-end", true, endToEnd(provisions{tasks: 500, shortTasks: 200})},
+	{"end-to-end-slow-target", false, endToEnd(provisions{delay: 200 * time.Millisecond, tasks: 200})},
+	{"already-provisioned", true, endToEnd(provisions{already: true, tasks: 500, shortTasks: 200})},
+	{"ten-connectors", false, shared},
+	{"finished-tasks", false, scale(1000, 10_000, manyTasks)},
+}
+
+func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err error) {
+	b.out, b.Short = os.Stderr, b.short
+	if b.dir, err = os.MkdirTemp("", "access-operator-bench-"); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			_ = os.RemoveAll(b.dir)
+		}
+	}()
+	b.logs = b.dir
+	if b.profiles != "" {
+		// Beside the profiles they can tell more of them.
+		b.logs = b.profiles
+		if err := os.MkdirAll(b.profiles, 0o750); err != nil {
+			return err
+		}
+	}
+	if b.Machine, err = describe(ctx, b.dir); err != nil {
+		return err
+	}
+	if b.plane, err = startPlane(b.dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.plane.env.Stop()) }()
+	defer b.endReceiving()
+	for _, c := range cases {
+		if !only.MatchString(c.name) || b.short && !c.short {
+			continue
+		}
+		start := time.Now()
+		b.progress("== %s", c.name)
+		if err := c.run(ctx, b, c.name); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		b.progress("   took %s", time.Since(start).Round(time.Second))
+	}
+	b.table(os.Stdout)
+	if file != "" {
+		if err := b.write(file); err != nil {
+			return err
+		}
+	}
+	if far := b.farOff(); b.short && len(far) > 0 {
+		return fmt.Errorf("far from the budget: %q", far)
+	}
+	return nil
+}
+
+// receiving returns the rig of the cases of receiving.
+func (b *bench) receiving(ctx context.Context) (*receiving, error) {
+	var err error
+	if b.receives == nil {
+		b.receives, err = b.startReceiving(ctx)
+	}
+	return b.receives, err
+}
+
+// endReceiving stops it, so that it takes nothing from other cases.
+func (b *bench) endReceiving() {
+	if b.receives != nil {
+		b.receives.close()
+		b.receives = nil
+	}
+}
+
+// runs is how often each is run.
+func (b *bench) runs() int { return b.size(7, 5) }
+
+// size is how much is measured, in a full run and in a short one.
+func (b *bench) size(full, short int) int {
+	if b.short {
+		return short
+	}
+	return full
+}
+
+func (b *bench) progress(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.out, format+"\n", args...)
+}

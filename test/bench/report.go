@@ -1,0 +1,136 @@
+// Copyright The access-operator Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+)
+
+// bound says on which side of its budget a measure is good.
+type bound string
+
+const (
+	atLeast bound = "at least"
+	atMost  bound = "at most"
+)
+
+// line is one line of the report.
+type line struct {
+	Case string `json:"case"`
+	What string `json:"what"`
+	// Unit is empty for a ratio or a number of things.
+	Unit string `json:"unit,omitempty"`
+	spread
+	// Budget is what the measure is held to; nil: it is told, and held to nothing.
+	Budget *float64 `json:"budget,omitempty"`
+	Bound  bound    `json:"bound,omitempty"`
+	// Ratio is the median by the budget.
+	Ratio float64 `json:"ratio,omitempty"`
+	// Verdict is met or missed; empty without a budget.
+	Verdict string `json:"verdict,omitempty"`
+	// relative tells that the measure is a ratio of two of the same run, which other machines share.
+	relative bool
+}
+
+// report is everything that was measured.
+type report struct {
+	Machine machine `json:"machine"`
+	Short   bool    `json:"short"`
+	Lines   []line  `json:"lines"`
+
+	out io.Writer
+}
+
+// tell adds a measure without a budget.
+func (r *report) tell(name, what, unit string, s spread) {
+	r.add(line{Case: name, What: what, Unit: unit, spread: s})
+}
+
+// hold adds a measure that is at most its budget where it is good.
+func (r *report) hold(name, what, unit string, s spread, budget float64) {
+	r.add(judged(line{Case: name, What: what, Unit: unit, spread: s, Bound: atMost, Budget: &budget}))
+}
+
+// holdRatio adds a ratio of two measures of the same run, with a budget.
+func (r *report) holdRatio(name, what string, s spread, b bound, budget float64) {
+	r.add(judged(line{Case: name, What: what, spread: s, Bound: b, Budget: &budget, relative: true}))
+}
+
+func judged(l line) line {
+	l.Ratio, l.Verdict = l.Median / *l.Budget, "missed"
+	if l.Bound == atLeast && l.Median >= *l.Budget || l.Bound == atMost && l.Median <= *l.Budget {
+		l.Verdict = "met"
+	}
+	return l
+}
+
+func (r *report) add(l line) {
+	r.Lines = append(r.Lines, l)
+	_, _ = fmt.Fprintf(r.out, "   %s\n", strings.Join(l.cells(), " | "))
+}
+
+// farOff are the ratios that miss their budget by more than half of it, which noise does not explain.
+func (r *report) farOff() []string {
+	var all []string
+	for _, l := range r.Lines {
+		if l.relative && (l.Bound == atLeast && l.Ratio < 0.5 || l.Bound == atMost && l.Ratio > 2) {
+			all = append(all, fmt.Sprintf("%s: %s is %s, %s %s is wanted", l.Case, l.What, number(l.Median), l.Bound, number(*l.Budget)))
+		}
+	}
+	return all
+}
+
+func (l line) cells() []string {
+	unit := ""
+	if l.Unit != "" {
+		unit = " " + l.Unit
+	}
+	measured := number(l.Median) + unit
+	if l.Runs > 1 {
+		measured += fmt.Sprintf(" (%s to %s)", number(l.Lowest), number(l.Highest))
+	}
+	budget, ratio := "", ""
+	if l.Budget != nil {
+		budget, ratio = fmt.Sprintf("%s %s%s", l.Bound, number(*l.Budget), unit), number(l.Ratio)
+	}
+	return []string{l.Case, l.What, measured, budget, ratio, l.Verdict}
+}
+
+// number shows three digits that count, and no fewer before the point than there are.
+func number(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	digits := max(2-int(math.Floor(math.Log10(math.Abs(v)))), 0)
+	text := fmt.Sprintf("%.*f", digits, v)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
+}
+
+// table writes the report in Markdown.
+func (r *report) table(w io.Writer) {
+	for _, fact := range r.Machine.facts() {
+		_, _ = fmt.Fprintf(w, "- %s\n", fact)
+	}
+	_, _ = fmt.Fprint(w, "\n| case | what | measured | budget | ratio | verdict |\n|---|---|---|---|---|---|\n")
+	for _, l := range r.Lines {
+		_, _ = fmt.Fprintf(w, "| %s |\n", strings.Join(l.cells(), " | "))
+	}
+}
+
+// write writes the report as JSON.
+func (r *report) write(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o600)
+}
