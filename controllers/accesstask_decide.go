@@ -132,6 +132,10 @@ func decideRouted(v view, d decision, startOver bool) decision {
 	if !underWay(&d.base) {
 		t = v.lineup.turn(v.task, v.now, v.held)
 	}
+	if t.unknown {
+		d.verb = verbWait
+		return d
+	}
 	if t.supersededBy != "" {
 		return d.settle(v, superseded(t))
 	}

@@ -33,9 +33,10 @@ type closedTask struct {
 
 var _ client.Object = (*closedTask)(nil)
 
-// CachedTasks is what the cache of a process with controllers holds of tasks: whole those that are not closed.
-func CachedTasks() map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Transform: compact}}
+// CacheTasks has a cache hold of tasks what the controllers need: whole those that are not closed.
+func CacheTasks(o *cache.Options) {
+	o.ByObject = map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Transform: compact}}
+	o.NewInformer = newInformer
 }
 
 // compact makes a closedTask of a task that is closed, and leaves out of others what nobody reads.

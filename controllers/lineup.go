@@ -32,6 +32,10 @@ type Lineup struct {
 	// wake has a task visited, when it may be its turn.
 	wake   func(task types.NamespacedName)
 	synced toolscache.InformerSynced
+	// follows tells that it is told of tasks in the order in which they came to be, or of those that came together by when
+	// they were received. awaited are those that were visited before it was told of them.
+	follows bool
+	awaited map[types.NamespacedName]bool
 }
 
 // member is a task and where it stands.
@@ -57,6 +61,8 @@ func NewLineup() *Lineup {
 		apps:   map[uint64][]*member{},
 		wake:   func(types.NamespacedName) {},
 		synced: func() bool { return true },
+
+		awaited: map[types.NamespacedName]bool{},
 	}
 }
 
@@ -64,7 +70,7 @@ func NewLineup() *Lineup {
 func (l *Lineup) Follow(ctx context.Context, from cache.Cache) error {
 	synced, err := followTasks(ctx, from, l)
 	if err == nil {
-		l.synced = synced
+		l.synced, l.follows = synced, true
 	}
 	return err
 }
@@ -78,6 +84,8 @@ func (l *Lineup) setWake(wake func(task types.NamespacedName)) {
 
 // turn is whether it is a task's turn.
 type turn struct {
+	// unknown tells that the lineup was not told of the task yet, and so perhaps of none before it. It wakes it then.
+	unknown bool
 	// supersededBy is the newer task because of which this one must never run any more; empty for none.
 	supersededBy string
 	// look tells that a person must look at that.
@@ -93,6 +101,10 @@ func (l *Lineup) turn(task *accessv1alpha1.AccessTask, now time.Time, held func(
 	k := keysOf(task)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.follows && l.all[s.name] == nil && s.counts(k) {
+		l.awaited[s.name] = true
+		return turn{unknown: true}
+	}
 	var t turn
 	for _, other := range l.peers(&s, k) {
 		if s.older(&other.standing) {
@@ -138,6 +150,9 @@ func (l *Lineup) peers(s *standing, k keys) []*member {
 	return all
 }
 
+// counts tells whether a task counts for others.
+func (s *standing) counts(k keys) bool { return (s.waiting || s.ran) && k != (keys{}) }
+
 func memberOf(task *accessv1alpha1.AccessTask) *member {
 	return &member{standing: standingOf(task), keys: keysOf(task)}
 }
@@ -149,6 +164,7 @@ func (l *Lineup) seeClosed(task *closedTask) { l.update(&task.member) }
 func (l *Lineup) unsee(task types.NamespacedName) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.awaited, task)
 	if was := l.all[task]; was != nil {
 		l.drop(was, *was)
 	}
@@ -159,7 +175,11 @@ func (l *Lineup) update(m *member) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was := l.all[m.name]
-	keep := (m.waiting || m.ran) && (m.app != 0 || m.lines != [2]uint64{})
+	keep := m.counts(m.keys)
+	if l.awaited[m.name] {
+		delete(l.awaited, m.name)
+		l.wake(m.name)
+	}
 	switch {
 	case was == nil && !keep:
 	case was == nil:

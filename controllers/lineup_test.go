@@ -139,3 +139,30 @@ func TestPersonsAndApplicationsAndNamespacesHaveLinesOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestATaskIsNotDecidedAboutBeforeTheLineupIsToldOfIt(t *testing.T) {
+	l := NewLineup()
+	l.follows = true
+	var woken []string
+	l.setWake(func(n types.NamespacedName) { woken = append(woken, n.Name) })
+	newer := inLine("newer", 2)
+	if got := l.turn(newer, t0, nobody); got != (turn{unknown: true}) {
+		t.Errorf("got %+v", got)
+	}
+	l.see(inLine("older", 1))
+	if len(woken) > 0 {
+		t.Errorf("woke %v", woken)
+	}
+	l.see(newer)
+	if diff := cmp.Diff([]string{"newer"}, woken); diff != "" {
+		t.Error(diff)
+	}
+	if got := first(l, newer, nobody); got != "older" {
+		t.Errorf("waits for %q", got)
+	}
+	nobodys := inLine("nobodys", 3)
+	nobodys.Spec.Request = nil
+	if got := l.turn(nobodys, t0, nobody); got != (turn{}) {
+		t.Errorf("a task about nobody waits: %+v", got)
+	}
+}

@@ -67,7 +67,7 @@ func newProcess(w *world) *process {
 	}
 	gates, lineup := NewGates(), NewLineup()
 	wake := func(task types.NamespacedName) { p.enqueue(task.Name, w.clock.Now()) }
-	gates.now, gates.wake, lineup.wake = w.clock.Now, wake, wake
+	gates.now, gates.wake, lineup.wake, lineup.follows = w.clock.Now, wake, wake, true
 	p.reconciler = &AccessTaskReconciler{
 		Client:   &modelClient{process: p},
 		Recorder: modelRecorder{},

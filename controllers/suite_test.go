@@ -161,10 +161,12 @@ func (r *rig) target(connector string) *provisioningtest.Fake {
 // start runs the controllers on the rig's namespace until stop is called.
 func (r *rig) start() {
 	r.t.Helper()
+	caches := cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}}
+	CacheTasks(&caches)
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme:                  env.Scheme,
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
-		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}, ByObject: CachedTasks()},
+		Cache:                   caches,
 		Controller:              config.Controller{SkipNameValidation: new(true)},
 		GracefulShutdownTimeout: new(30 * time.Second),
 	})

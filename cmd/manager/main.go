@@ -158,7 +158,7 @@ func newManager(o options, config *rest.Config, scheme *runtime.Scheme, lock *le
 	caches := cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: watched(o.namespaces), DefaultLabelSelector: o.selector}
 	caches.ByObject = webhookreceiver.CountedTasks()
 	if o.control {
-		caches.ByObject = controllers.CachedTasks()
+		controllers.CacheTasks(&caches)
 	}
 	return ctrl.NewManager(config, ctrl.Options{
 		Scheme:                              scheme,
