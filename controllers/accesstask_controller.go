@@ -109,7 +109,9 @@ func (r *AccessTaskReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 		For(&accessv1alpha1.AccessTask{}, builder.WithPredicates(r.notClosed())).
 		Watches(&accessv1alpha1.Connector{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), wakingChanges()).
 		Watches(&accessv1alpha1.WebhookReceiver{}, handler.EnqueueRequestsFromMapFunc(r.tasksOf), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WatchesRawSource(&wakeSource{reconciler: r}).
+		WatchesRawSource(r.wakeSource()).
+		// No task is decided about before the lineup knows the others.
+		WatchesRawSource(told(r.Lineup.synced)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: taskWorkers, ReconciliationTimeout: reconcileTimeout, NewQueue: r.newQueue()}).
 		Complete(r)
 }

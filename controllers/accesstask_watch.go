@@ -5,14 +5,12 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,28 +48,14 @@ func indexTasks(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// wakeSource lets gates and lineup put tasks into the queue. The controller waits for it, so that no task is decided
-// about before the lineup knows the others.
-type wakeSource struct {
-	reconciler *AccessTaskReconciler
-}
-
-var _ source.SyncingSource = (*wakeSource)(nil)
-
-// Start implements source.Source.
-func (s *wakeSource) Start(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	wake := func(task types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: task}) }
-	s.reconciler.Gates.setWake(wake)
-	s.reconciler.Lineup.setWake(wake)
-	return nil
-}
-
-// WaitForSync implements source.SyncingSource.
-func (s *wakeSource) WaitForSync(ctx context.Context) error {
-	if !toolscache.WaitForCacheSync(ctx.Done(), s.reconciler.Lineup.synced) {
-		return errors.New("the order of the tasks is not known yet")
-	}
-	return nil
+// wakeSource lets gates and lineup put tasks into the queue.
+func (r *AccessTaskReconciler) wakeSource() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		wake := func(task types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: task}) }
+		r.Gates.setWake(wake)
+		r.Lineup.setWake(wake)
+		return nil
+	})
 }
 
 // tasksOf lists the unfinished tasks of the namespace of a Connector or a WebhookReceiver: a change of one can change where

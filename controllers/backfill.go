@@ -52,6 +52,8 @@ type Backfill struct {
 	Audit *audit.Log
 	// ShardLabels are the labels of a WebhookReceiver that its tasks get besides LabelShard.
 	ShardLabels []string
+	// Synced tells that all tasks that are stored are known; nothing is looked for before. Default: they are.
+	Synced func() bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
@@ -95,6 +97,7 @@ var backfillOutcomes = []backfillOutcome{backfillFound, backfillDeferred, backfi
 func NewBackfill(c client.Client, known storedTasks, recorder events.EventRecorder, cakewalk Cakewalk, log *audit.Log, registry prometheus.Registerer) (*Backfill, error) {
 	b := &Backfill{
 		Client: c, known: known, Recorder: recorder, Cakewalk: cakewalk, Audit: log,
+		Synced: func() bool { return true },
 		rounds: map[types.NamespacedName]*backfillRounds{},
 		found: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "access_operator_backfill_tasks_total",
@@ -112,6 +115,9 @@ func (*Backfill) NeedLeaderElection() bool { return true }
 
 // Start looks through the tasks of receivers whenever that is due, until ctx ends.
 func (b *Backfill) Start(ctx context.Context) error {
+	if err := told(b.Synced).WaitForSync(ctx); err != nil {
+		return nil //nolint:nilerr // the process ends
+	}
 	tick := time.NewTicker(backfillTick)
 	defer tick.Stop()
 	var running sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"unique"
 
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -33,7 +34,8 @@ type Census struct {
 	// unsent holds when each task ended that Cakewalk is still to be told of, by WebhookReceiver.
 	unsent map[types.NamespacedName]map[types.NamespacedName]time.Time
 	// moved is told of a connector whose counts changed.
-	moved func(connector types.NamespacedName)
+	moved  func(connector types.NamespacedName)
+	synced toolscache.InformerSynced
 }
 
 // counted is how a task was counted. The connector's name is empty for a task that is not routed.
@@ -83,12 +85,16 @@ func NewCensus() *Census {
 		counts: map[types.NamespacedName]*tally{},
 		unsent: map[types.NamespacedName]map[types.NamespacedName]time.Time{},
 		moved:  func(types.NamespacedName) {},
+		synced: func() bool { return true },
 	}
 }
 
 // Follow counts the tasks of a cache from now on.
 func (c *Census) Follow(ctx context.Context, from cache.Cache) error {
-	_, err := followTasks(ctx, from, c)
+	synced, err := followTasks(ctx, from, c)
+	if err == nil {
+		c.synced = synced
+	}
 	return err
 }
 

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -32,12 +31,6 @@ type closedTask struct {
 }
 
 var _ client.Object = (*closedTask)(nil)
-
-// CacheTasks has a cache hold of tasks what the controllers need: whole those that are not closed.
-func CacheTasks(o *cache.Options) {
-	o.ByObject = map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Transform: compact}}
-	o.NewInformer = newInformer
-}
 
 // compact makes a closedTask of a task that is closed, and leaves out of others what nobody reads.
 func compact(o any) (any, error) {
@@ -72,9 +65,6 @@ func expiry(task *accessv1alpha1.AccessTask) time.Time {
 	}
 	return end.Add(time.Duration(*ttl) * time.Second)
 }
-
-// ReceivedTime is when the task was received. The receiver orders by it what arrives after it.
-func (c *closedTask) ReceivedTime() time.Time { return c.received }
 
 // GetName implements metav1.Object.
 func (c *closedTask) GetName() string { return c.name.Name }

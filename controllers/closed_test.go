@@ -50,7 +50,7 @@ func TestWhatIsClosed(t *testing.T) {
 			if !ok {
 				return
 			}
-			if c.member != want || client.ObjectKeyFromObject(c) != key || c.counted.Value() != countedOf(tc.task) || !c.ReceivedTime().Equal(receivedTime(tc.task)) {
+			if c.member != want || client.ObjectKeyFromObject(c) != key || c.counted.Value() != countedOf(tc.task) || !c.received.Equal(receivedTime(tc.task)) {
 				t.Errorf("%+v is held of %+v", c, want)
 			}
 		})

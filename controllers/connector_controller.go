@@ -105,6 +105,8 @@ func (r *ConnectorReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("connector").
 		For(&accessv1alpha1.Connector{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(queue).
+		// The status tells how many tasks there are.
+		WatchesRawSource(told(r.Census.synced)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: connectorWorkers, ReconciliationTimeout: reconcileTimeout}).
 		Complete(r)
 }

@@ -5,11 +5,17 @@ package controllers
 
 import (
 	"context"
+	"errors"
+	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
@@ -22,6 +28,42 @@ type follower interface {
 	seeClosed(task *closedTask)
 	// unsee is told of a task that is gone.
 	unsee(task types.NamespacedName)
+}
+
+// told is a source of nothing, so that a controller waits until a follower was told of the tasks that there are.
+type told toolscache.InformerSynced
+
+var _ source.SyncingSource = told(nil)
+
+// Start implements source.Source.
+func (told) Start(context.Context, workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	return nil
+}
+
+// WaitForSync implements source.SyncingSource.
+func (t told) WaitForSync(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), toolscache.InformerSynced(t)) {
+		return errors.New("the tasks are not known yet")
+	}
+	return nil
+}
+
+// announcement logs when the tasks are known: before, the controllers do nothing.
+type announcement struct {
+	known toolscache.InformerSynced
+	log   logr.Logger
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (*announcement) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (a *announcement) Start(ctx context.Context) error {
+	start := time.Now()
+	if toolscache.WaitForCacheSync(ctx.Done(), a.known) {
+		a.log.Info("All tasks are known", "took", time.Since(start).Round(time.Millisecond).String())
+	}
+	return nil
 }
 
 // followTasks tells a follower of every AccessTask in a cache from now on. The returned function tells whether it was told

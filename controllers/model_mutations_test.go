@@ -44,9 +44,6 @@ func TestModelHistories(t *testing.T) {
 	}
 }
 
-// grantThenRemoval are the steps in which a grant and a removal of the same arrive, and the cache sees both, and the lineup none.
-var grantThenRemoval = []step{{What: actArrive}, {What: actArrive, B: 3}, {What: actSee, A: 2}}
-
 // TestTheModelFindsMutations breaks what the promises rest on, one after the other, and wants a history that shows it. The
 // histories are always the same: random ones, or, for what those seldom show, one that does.
 func TestTheModelFindsMutations(t *testing.T) {
@@ -66,7 +63,10 @@ func TestTheModelFindsMutations(t *testing.T) {
 		"a status is written over one that was not seen": {mutation{locksNothing: true}, []step{
 			{What: actArrive}, {What: actSee, A: 1, B: 1}, {What: actVisit, B: 2}, {What: actSuspend}, {What: actResume},
 		}},
-		"what began is forgotten before the lineup shows it": {mutation{gatesForget: true}, append(grantThenRemoval, step{What: actVisit, A: 1}, step{What: actVisit})},
+		"what began is forgotten before the lineup shows it": {mutation{gatesForget: true}, []step{
+			{What: actArrive, B: 2}, {What: actArrive, C: 1}, {What: actSee, A: 2, B: 2}, {What: actSuspend}, {What: actSee, A: 1, B: 1},
+			{What: actVisit, A: 1}, {What: actSuspend}, {What: actSee, A: 9}, {What: actVisit},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

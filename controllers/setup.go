@@ -75,6 +75,10 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	backfill.ShardLabels = o.ShardLabels
+	backfill.Synced = func() bool { return census.synced() }
+	if err := mgr.Add(&announcement{known: backfill.Synced, log: mgr.GetLogger()}); err != nil {
+		return err
+	}
 	if o.Clock != nil {
 		backfill.Now = o.Clock.Now
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -92,12 +93,16 @@ type rig struct {
 	namespace string
 	targets   *fakeTargets
 	auditLog  auditLog
+	// config connects the controllers.
+	config *rest.Config
 	// clock is the controllers' clock; nil is the system's.
 	clock clock.WithTicker
 	// fails is when calls of the target system "a" fail; nil is never.
 	fails func(operation string, s provisioning.Subject) error
 	stop  func()
-	mu    sync.Mutex
+	// elected is closed when the controllers were started.
+	elected <-chan struct{}
+	mu      sync.Mutex
 	// received is when the newest task was received.
 	received time.Time
 }
@@ -134,7 +139,7 @@ func newRig(t *testing.T, change ...func(*rig)) (*rig, *provisioningtest.Fake) {
 	t.Helper()
 	t.Parallel()
 	r := &rig{
-		WithWatch: env.Client(t), t: t, namespace: env.Namespace(t), received: t0,
+		WithWatch: env.Client(t), t: t, namespace: env.Namespace(t), received: t0, config: env.Config,
 		targets: &fakeTargets{fakes: map[string]*provisioningtest.Fake{}, ledgers: map[string]*provisioning.Ledger{}},
 	}
 	for _, f := range change {
@@ -161,18 +166,18 @@ func (r *rig) target(connector string) *provisioningtest.Fake {
 // start runs the controllers on the rig's namespace until stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	caches := cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}}
-	CacheTasks(&caches)
-	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
+	mgr, err := ctrl.NewManager(r.config, ctrl.Options{
 		Scheme:                  env.Scheme,
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
-		Cache:                   caches,
+		NewCache:                NewCache,
+		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{r.namespace: {}}},
 		Controller:              config.Controller{SkipNameValidation: new(true)},
 		GracefulShutdownTimeout: new(30 * time.Second),
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.elected = mgr.Elected()
 	ctx, cancel := context.WithCancel(context.Background())
 	now := time.Now
 	if r.clock != nil {

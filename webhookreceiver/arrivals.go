@@ -57,21 +57,15 @@ func (a *arrivals) OnAdd(object any, _ bool) {
 	}
 }
 
-// receivedTime is when a task in a cache arrived; the zero time where that is not known.
+// receivedTime is when a task arrived; the zero time where that is not known.
 func receivedTime(object any) time.Time {
-	switch task := object.(type) {
-	case *accessv1alpha1.AccessTask:
-		if task.Spec.ReceiverRef != nil && task.Spec.ReceivedTime != nil {
-			return task.Spec.ReceivedTime.Time
-		}
-	case *metav1.PartialObjectMetadata:
-		// What cannot be read is the zero time.
-		at, _ := time.Parse(time.RFC3339, task.Annotations[accessv1alpha1.AnnotationReceivedTime])
-		return at
-	case interface{ ReceivedTime() time.Time }:
-		return task.ReceivedTime()
+	task, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return time.Time{}
 	}
-	return time.Time{}
+	// What cannot be read is the zero time.
+	at, _ := time.Parse(time.RFC3339, task.Annotations[accessv1alpha1.AnnotationReceivedTime])
+	return at
 }
 
 // OnUpdate implements ResourceEventHandler. The time of a task's arrival does not change.

@@ -7,11 +7,8 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	"getcakewalk.io/access-operator/internal/accesstask"
@@ -73,40 +70,15 @@ func (b *backlog) change(before, after any) {
 
 // unfinishedOf returns the receiver of an unfinished task, by the task's label. It is false for anything else.
 func unfinishedOf(object any) (types.NamespacedName, bool) {
-	var labels map[string]string
-	var namespace string
-	switch task := object.(type) {
-	case *accessv1alpha1.AccessTask:
-		if finished(task) {
-			return types.NamespacedName{}, false
-		}
-		labels, namespace = task.Labels, task.Namespace
-	case *metav1.PartialObjectMetadata:
-		labels, namespace = task.Labels, task.Namespace
+	task, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return types.NamespacedName{}, false
 	}
-	receiver := labels[accessv1alpha1.LabelReceiver]
-	return types.NamespacedName{Namespace: namespace, Name: receiver}, receiver != ""
+	receiver := task.Labels[accessv1alpha1.LabelReceiver]
+	return types.NamespacedName{Namespace: task.Namespace, Name: receiver}, receiver != ""
 }
-
-func finished(task *accessv1alpha1.AccessTask) bool { return task.Status.CompletionTime != nil }
 
 // labelled names a receiver as its tasks do.
 func labelled(receiver types.NamespacedName) types.NamespacedName {
 	return types.NamespacedName{Namespace: receiver.Namespace, Name: accesstask.ReceiverLabel(receiver.Name)}
-}
-
-// CountedTasks is what the cache of a process without controllers holds: of tasks that are not finished, the metadata alone.
-// It goes with Options.Alone.
-func CountedTasks() map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Field: fields.OneTermEqualSelector("status.completionTime", "")}}
-}
-
-// tasksToCount is the kind of object by which tasks are counted.
-func (o Options) tasksToCount() client.Object {
-	if !o.Alone {
-		return &accessv1alpha1.AccessTask{}
-	}
-	metadata := &metav1.PartialObjectMetadata{}
-	metadata.SetGroupVersionKind(kind)
-	return metadata
 }

@@ -13,7 +13,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
@@ -336,16 +335,7 @@ func TestRotation(t *testing.T) {
 }
 
 func TestMaxUnfinishedTasks(t *testing.T) {
-	t.Run("beside the controllers", func(t *testing.T) { maxUnfinishedTasks(t, start(t, nil)) })
-	t.Run("alone", func(t *testing.T) {
-		maxUnfinishedTasks(t, start(t, func(m *manager.Options, o *Options) {
-			m.Cache.ByObject, o.Alone = CountedTasks(), true
-		}))
-	})
-}
-
-func maxUnfinishedTasks(t *testing.T, s *suite) {
-	t.Helper()
+	s := start(t, nil)
 	s.receiver(t, "cakewalk", secret, func(r *accessv1alpha1.WebhookReceiver) { r.Spec.Limits.MaxUnfinishedTasks = 2 })
 	if got := s.post(t, "cakewalk", secret, "["+grant(id(40), "{}")+","+grant(id(41), "{}")+"]"); got.answered.Stored != 2 {
 		t.Fatal(got.code, got.body)

@@ -14,10 +14,12 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	"getcakewalk.io/access-operator/internal/cakewalk"
@@ -57,5 +59,39 @@ func TestTheTasksOfAPersonAreStoredInTheDeliverysOrder(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, stored); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A process that starts knows nothing of the clocks of others but what they stored.
+func TestWhatArrivesAfterARestartIsNewerThanWhatIsFinished(t *testing.T) {
+	first := start(t, nil)
+	first.receiver(t, "cakewalk", secret, nil)
+	if got := first.post(t, "cakewalk", secret, grant(id(60), "{}")); got.answered.Stored != 1 {
+		t.Fatal(got.code, got.body)
+	}
+	task := &accessv1alpha1.AccessTask{}
+	first.get(t, id(60), task)
+	// As a replica whose clock is ahead stored it.
+	ahead := time.Now().Add(time.Minute)
+	task.Annotations[accessv1alpha1.AnnotationReceivedTime] = ahead.UTC().Format(metav1.RFC3339Micro)
+	if err := first.client.Update(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	task.Status.CompletionTime = new(metav1.Now())
+	if err := first.client.Status().Update(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	first.stop()
+	<-first.done
+
+	again := start(t, func(_ *manager.Options, o *Options) { o.Namespaces = []string{first.namespace} })
+	again.namespace = first.namespace
+	again.waitServed(t, "cakewalk")
+	if got := again.post(t, "cakewalk", secret, grant(id(61), "{}")); got.answered.Stored != 1 {
+		t.Fatal(got.code, got.body)
+	}
+	again.get(t, id(61), task)
+	if !task.Spec.ReceivedTime.After(ahead) {
+		t.Errorf("it arrived at %v, and the one before at %v", task.Spec.ReceivedTime, ahead)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/labels"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -66,9 +67,10 @@ type Options struct {
 	SpoolMaxBytes int64
 	// SpoolMaxAge is how long a spooled delivery may wait before it is set aside for a person. Default: 72 hours.
 	SpoolMaxAge time.Duration
-	// Alone tells that no controllers run in the process, whose cache holds CountedTasks. Default: they do, and it holds
-	// whole tasks.
-	Alone bool
+	// Namespaces are the namespaces of the tasks that count, those that the manager's cache is narrowed to. Default: all.
+	Namespaces []string
+	// Selector are the labels of the tasks that count, those that the manager's cache is narrowed to. Default: any.
+	Selector labels.Selector
 	// ShardLabels are the labels of a WebhookReceiver that its tasks get besides LabelShard. Default: none.
 	ShardLabels []string
 	// Audit is the audit log. Nil: none.
@@ -110,8 +112,12 @@ func addToManager(mgr manager.Manager, o Options, registry prometheus.Registerer
 	}
 	log := mgr.GetLogger().WithName("webhookreceiver")
 	unfinished := newBacklog()
-	// The context ends nothing here: the informer is the manager's.
-	informer, err := mgr.GetCache().GetInformer(context.Background(), o.tasksToCount(), cache.BlockUntilSynced(false))
+	tasks, err := newTaskCache(mgr, o)
+	if err != nil {
+		return nil, err
+	}
+	// The context ends nothing here: the informer is the cache's.
+	informer, err := tasks.GetInformer(context.Background(), taskMetadata(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watching AccessTasks: %w", err)
 	}
@@ -207,11 +213,27 @@ func (s *server) check(*http.Request) error {
 	return nil
 }
 
+// knowArrivals finds out when the newest task arrived, until it is known. It is false when ctx ends before.
+func (s *server) knowArrivals(ctx context.Context) bool {
+	for {
+		err := s.handler.store.arrivals.followFinished(ctx, s.handler.live, s.options)
+		if err == nil {
+			return true
+		}
+		s.log.Error(err, "When the newest task arrived is not known yet")
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // Start listens until ctx ends, and then drains: deliveries in flight are answered, and what is known of the receivers is
 // written to their status.
 func (s *server) Start(ctx context.Context) error {
 	defer s.handler.spooler.close()
-	if !toolscache.WaitForCacheSync(ctx.Done(), s.synced) {
+	if !toolscache.WaitForCacheSync(ctx.Done(), s.synced) || !s.knowArrivals(ctx) {
 		return nil
 	}
 	var config net.ListenConfig

@@ -26,6 +26,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -56,6 +57,9 @@ const (
 	// controllersGCPercent is GOGC of a process with controllers: what they hold is mostly tasks, which stay, so that half
 	// as much room for garbage as usual costs little time and saves much memory.
 	controllersGCPercent = 40
+	// cacheSyncTimeout is how long the controllers wait for the tasks. A hundred thousand that are finished take the better
+	// part of a minute.
+	cacheSyncTimeout = 30 * time.Minute
 	// gracefulShutdown is longer than the receiver needs to drain and a task's visit to end.
 	gracefulShutdown = 45 * time.Second
 )
@@ -85,7 +89,7 @@ func run(ctx context.Context, o options) error {
 	defer stopTracing()
 	// Apart from the other logs, which go to standard error.
 	log := audit.New(os.Stdout, nil)
-	o.receiver.Audit, o.receiver.ShardLabels, o.receiver.Alone = log, o.shardLabels(), !o.control
+	o.receiver.Audit, o.receiver.ShardLabels, o.receiver.Namespaces, o.receiver.Selector = log, o.shardLabels(), o.namespaces, o.selector
 	config, scheme, err := connect()
 	if err != nil {
 		return err
@@ -156,9 +160,9 @@ func newManager(o options, config *rest.Config, scheme *runtime.Scheme, lock *le
 		elects = lock
 	}
 	caches := cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: watched(o.namespaces), DefaultLabelSelector: o.selector}
-	caches.ByObject = webhookreceiver.CountedTasks()
+	newCache := cache.New
 	if o.control {
-		controllers.CacheTasks(&caches)
+		newCache = controllers.NewCache
 	}
 	return ctrl.NewManager(config, ctrl.Options{
 		Scheme:                              scheme,
@@ -179,7 +183,9 @@ func newManager(o options, config *rest.Config, scheme *runtime.Scheme, lock *le
 				c.NextProtos = []string{"http/1.1"}
 			}},
 		},
-		Cache: caches,
+		Controller: ctrlconfig.Controller{CacheSyncTimeout: cacheSyncTimeout},
+		NewCache:   newCache,
+		Cache:      caches,
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Read live and by name, so that the operator needs no right to list them.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},

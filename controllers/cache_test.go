@@ -7,14 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
@@ -83,4 +87,46 @@ func TestTasksAreListedWithTheOldestFirst(t *testing.T) {
 	if got := informer.LastSyncResourceVersion(); got != "7" {
 		t.Errorf("watches from %s", got)
 	}
+}
+
+// untilKnown holds back the answers to lists of tasks.
+type untilKnown struct {
+	http.RoundTripper
+	known chan struct{}
+}
+
+func (u untilKnown) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/accesstasks") {
+		select {
+		case <-u.known:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	return u.RoundTripper.RoundTrip(r)
+}
+
+func TestNothingIsDoneBeforeTheTasksAreKnown(t *testing.T) {
+	known := make(chan struct{})
+	r, fake := newRig(t, func(r *rig) {
+		r.config = rest.CopyConfig(r.config)
+		r.config.Wrap(func(next http.RoundTripper) http.RoundTripper { return untilKnown{next, known} })
+	})
+	connector, task := r.connector("a"), r.task()
+	select {
+	case <-r.elected:
+	case <-time.After(time.Minute):
+		t.Fatal("the manager waits for the tasks")
+	}
+	// As long as it may take to do the wrong thing.
+	time.Sleep(time.Second)
+	if err := r.Get(t.Context(), client.ObjectKeyFromObject(connector), connector); err != nil {
+		t.Fatal(err)
+	}
+	if len(connector.Status.Conditions) > 0 || len(fake.Changes()) > 0 {
+		t.Errorf("the connector's status is %+v, the target was changed: %v", connector.Status, fake.Changes())
+	}
+	close(known)
+	r.until(task, accessv1alpha1.ReasonProvisioned)
+	r.ready(connector, metav1.ConditionTrue, accessv1alpha1.ReasonProbed)
 }

@@ -5,16 +5,48 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 )
+
+// NewCache makes the cache of a manager with controllers, which holds of tasks what they need: whole those that are not
+// closed. It counts as synced before it holds any, so that a process with both halves receives as soon as one that only
+// receives: the API server takes the better part of a minute to send a hundred thousand finished tasks. What needs the tasks
+// waits for them by itself.
+func NewCache(c *rest.Config, o cache.Options) (cache.Cache, error) {
+	o.ByObject = map[client.Object]cache.ByObject{&accessv1alpha1.AccessTask{}: {Transform: compact}}
+	o.NewInformer = newInformer
+	all, err := cache.New(c, o)
+	if err != nil {
+		return nil, fmt.Errorf("making a cache: %w", err)
+	}
+	return earlyCache{all}, nil
+}
+
+// earlyCache does not wait for tasks.
+type earlyCache struct{ cache.Cache }
+
+// WaitForCacheSync implements cache.Informers.
+func (c earlyCache) WaitForCacheSync(ctx context.Context) bool {
+	for _, o := range []client.Object{&accessv1alpha1.Connector{}, &accessv1alpha1.WebhookReceiver{}} {
+		informer, err := c.GetInformer(ctx, o, cache.BlockUntilSynced(false))
+		if err != nil || !toolscache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return false
+		}
+	}
+	return true
+}
 
 // listPage is how many tasks are asked for at a time.
 const listPage = 500
