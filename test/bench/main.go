@@ -77,6 +77,7 @@ var cases = []benchCase{
 	{"bad-signatures-hmac", true, badSignatures(receiverHMAC)},
 	{"bad-signatures-rsa", false, badSignatures(receiverRSA)},
 	{"huge-body", true, hugeBody},
+	{"loss", true, loss},
 	{"end-to-end", true, endToEnd(provisions{tasks: 500, shortTasks: 200})},
 	{"end-to-end-slow-target", false, endToEnd(provisions{delay: 200 * time.Millisecond, tasks: 200})},
 	{"already-provisioned", true, endToEnd(provisions{already: true, tasks: 500, shortTasks: 200})},
