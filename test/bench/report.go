@@ -78,11 +78,24 @@ func (r *report) add(l line) {
 	_, _ = fmt.Fprintf(r.out, "   %s\n", strings.Join(l.cells(), " | "))
 }
 
-// farOff are the ratios that miss their budget by more than half of it, which noise does not explain.
+// far tells that the measure misses its budget by more than half of the budget. Nothing is half of zero: whatever misses
+// that is far from it.
+func (l line) far() bool {
+	switch l.Bound {
+	case atLeast:
+		return l.Median < *l.Budget/2
+	case atMost:
+		return l.Median > *l.Budget*3/2
+	default:
+		return false
+	}
+}
+
+// farOff are those of the measures that other machines share which are far from their budget: noise does not explain it.
 func (r *report) farOff() []string {
 	var all []string
 	for _, l := range r.Lines {
-		if l.relative && (l.Bound == atLeast && l.Ratio < 0.5 || l.Bound == atMost && l.Ratio > 2) {
+		if l.relative && l.far() {
 			all = append(all, fmt.Sprintf("%s: %s is %s, %s %s is wanted", l.Case, l.What, number(l.Median), l.Bound, number(*l.Budget)))
 		}
 	}
