@@ -93,7 +93,7 @@ test-chaos: ## Flood the manager; kill it KILLS times (200), etcd and the API se
 	@mkdir -p bin && export KUBEBUILDER_ASSETS="$$(hack/controlplane/assets.sh)" && go test -timeout 30m -count=1 -tags chaos -v ./test/chaos/... -args -kills=$(KILLS)
 
 .PHONY: bench
-bench: ## Measure every budget on this machine (an hour or more). SHORT=1: four minutes; PROFILE=1 keeps profiles; CASE=regexp.
+bench: ## Measure every budget on this machine (an hour or more). SHORT=1: five minutes at most; PROFILE=1 keeps profiles; CASE=regexp.
 	@mkdir -p bin && SHORT=$(SHORT) PROFILE=$(PROFILE) CASE='$(CASE)' hack/bench.sh
 
 .PHONY: cluster-up

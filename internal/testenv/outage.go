@@ -23,12 +23,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// KillAPIServer ends kube-apiserver at once, as a crash does (SIGKILL). Etcd goes on, and keeps what is stored. The returned
-// function starts the API server again at the same address with the same arguments, and returns when it is ready.
-// It needs Linux.
+// KillAPIServer is CrashAPIServer for tests.
 func (e *Env) KillAPIServer(tb testing.TB) (restart func()) {
 	tb.Helper()
-	return e.killed(tb, &e.apiServerAgain, e.apiServer)
+	return killed(tb, e.CrashAPIServer)
+}
+
+// CrashAPIServer ends kube-apiserver at once, as a crash does (SIGKILL). Etcd goes on, and keeps what is stored. The returned
+// function starts the API server again at the same address with the same arguments, and returns when it is ready.
+// It needs Linux.
+func (e *Env) CrashAPIServer(ctx context.Context) (restart func(context.Context) error, err error) {
+	return e.crash(ctx, &e.apiServerAgain, e.apiServer)
 }
 
 // KillEtcd ends etcd at once, as a crash does (SIGKILL). Its files stay. The API server goes on without it. The returned
@@ -36,35 +41,50 @@ func (e *Env) KillAPIServer(tb testing.TB) (restart func()) {
 // It needs Linux.
 func (e *Env) KillEtcd(tb testing.TB) (restart func()) {
 	tb.Helper()
-	return e.killed(tb, &e.etcdAgain, e.etcd)
+	return killed(tb, func(ctx context.Context) (func(context.Context) error, error) {
+		return e.crash(ctx, &e.etcdAgain, e.etcd)
+	})
 }
 
-// killed kills a process. The returned function starts it again, and stores in again what it started.
-func (e *Env) killed(tb testing.TB, again **os.Process, find func() (int, []string, error)) (restart func()) {
+// killed ends the test where something cannot be killed, or cannot be started again.
+func killed(tb testing.TB, crash func(context.Context) (func(context.Context) error, error)) (restart func()) {
 	tb.Helper()
-	pid, args, err := find()
+	start, err := crash(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		tb.Fatal(err)
+	return func() {
+		tb.Helper()
+		if err := start(tb.Context()); err != nil {
+			tb.Fatal(err)
+		}
 	}
-	e.Eventually(tb, func() error {
+}
+
+// crash kills a process. The returned function starts it again, and stores in again what it started.
+func (e *Env) crash(ctx context.Context, again **os.Process, find func() (int, []string, error)) (restart func(context.Context) error, err error) {
+	pid, args, err := find()
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return nil, err
+	}
+	err = eventually(ctx, func() error {
 		if _, err := os.Stat(procFile(pid, "")); err == nil {
 			return fmt.Errorf("process %d is there", pid)
 		}
 		return nil
 	})
-	return func() {
-		tb.Helper()
-		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // what ran before, and it outlives the test
+	return func(ctx context.Context) error {
+		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // what ran before, and it outlives the caller
 		if err := cmd.Start(); err != nil {
-			tb.Fatal(err)
+			return err
 		}
 		go func() { _ = cmd.Wait() }()
 		*again = cmd.Process
-		e.Eventually(tb, func() error { return e.ready(tb.Context()) })
-	}
+		return eventually(ctx, func() error { return e.ready(ctx) })
+	}, err
 }
 
 // StopAPIServer has kube-apiserver answer nothing any more, while its connections stay (SIGSTOP), until goOn is called.

@@ -8,6 +8,7 @@
 package testenv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -152,16 +153,26 @@ func root() string {
 // Eventually repeats check until it returns nil, for a minute at most.
 func (*Env) Eventually(tb testing.TB, check func() error) {
 	tb.Helper()
-	deadline := time.Now().Add(time.Minute)
+	// What a test cleans up waits, too, and its context has ended by then.
+	if err := eventually(context.WithoutCancel(tb.Context()), check); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// eventually repeats check until it returns nil, for a minute at most.
+func eventually(ctx context.Context, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	for {
 		err := check()
 		if err == nil {
-			return
+			return nil
 		}
-		if time.Now().After(deadline) {
-			tb.Fatal("never came true: ", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("never came true: %w", err)
+		case <-time.After(50 * time.Millisecond):
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 

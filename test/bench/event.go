@@ -24,8 +24,8 @@ const secret = "0123456789abcdef0123456789abcdef"
 type delivery struct {
 	body      []byte
 	signature string
-	// events is how many tasks it announces.
-	events int
+	// tasks are the ids of those that it announces.
+	tasks []string
 }
 
 // signer signs bodies.
@@ -50,25 +50,28 @@ func newDeliveries(n, batch int, app string, sign signer) ([]delivery, error) {
 	all := make([]delivery, 0, (n+batch-1)/batch)
 	for range cap(all) {
 		var body bytes.Buffer
+		tasks := make([]string, batch)
 		body.WriteByte('[')
 		for i := range batch {
 			if i > 0 {
 				body.WriteByte(',')
 			}
-			writeEvent(&body, app)
+			tasks[i] = writeEvent(&body, app)
 		}
 		body.WriteByte(']')
 		signature, err := sign(body.Bytes())
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, delivery{body: body.Bytes(), signature: signature, events: batch})
+		all = append(all, delivery{body: body.Bytes(), signature: signature, tasks: tasks})
 	}
 	return all, nil
 }
 
-// writeEvent writes an event as large as Cakewalk's are: one reviewer, one assignee, every field there.
-func writeEvent(w *bytes.Buffer, app string) {
+// writeEvent writes an event as large as Cakewalk's are: one reviewer, one assignee, every field there. It returns the id
+// of the task.
+func writeEvent(w *bytes.Buffer, app string) (task string) {
+	task = uuid.NewString()
 	user := uuid.NewString()
 	_, _ = fmt.Fprintf(w, `{"eventType":"action_task.actionable","data":{"taskId":%q,`+
 		`"assignedTo":[{"id":"c1b264ce-29bf-47f3-973a-e0f0187e430f","email":"superadmin@example.com","fullName":"superadmin"}],`+
@@ -76,5 +79,6 @@ func writeEvent(w *bytes.Buffer, app string) {
 		`"requestType":"GrantAccessRequest","requestedBy":{"id":"1934ea57-962f-41de-bf2c-ba2c288e7f68","email":"admin@example.com","fullName":"admin"},`+
 		`"targetWorkApp":{"id":"b95160f2-1eec-4cf0-8f49-bb4f29936f5d","name":%q},`+
 		`"permissionLevel":{"id":"5f7f2f0e-6a5f-4d7e-8f65-6b0a1f0f9d10","name":"Editor"},`+
-		`"targetUser":{"id":%q,"email":"%s@example.com","fullName":"Somebody"},"triggeredByUsersGroup":null}}}`, uuid.NewString(), app, user, user)
+		`"targetUser":{"id":%q,"email":"%s@example.com","fullName":"Somebody"},"triggeredByUsersGroup":null}}}`, task, app, user, user)
+	return task
 }

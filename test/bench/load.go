@@ -75,20 +75,26 @@ func (s *sender) close() { s.client.CloseIdleConnections() }
 
 // send sends a delivery, which must be answered with a code.
 func (s *sender) send(ctx context.Context, d delivery, want int) error {
+	code, text, err := s.post(ctx, d)
+	if err == nil && code != want {
+		err = fmt.Errorf("a delivery was answered %d: %.500s", code, text)
+	}
+	return err
+}
+
+// post sends a delivery, and returns the answer's code and text.
+func (s *sender) post(ctx context.Context, d delivery) (code int, text []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(d.body))
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-SIGNATURE", d.signature)
 	res, err := s.client.Do(req)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != want {
-		err = fmt.Errorf("a delivery was answered %s: %.500s", res.Status, text)
-	}
-	return err
+	text, err = io.ReadAll(res.Body)
+	return res.StatusCode, text, err
 }

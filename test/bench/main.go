@@ -77,9 +77,11 @@ var cases = []benchCase{
 	{"bad-signatures-hmac", true, badSignatures(receiverHMAC)},
 	{"bad-signatures-rsa", false, badSignatures(receiverRSA)},
 	{"huge-body", true, hugeBody},
+	{"loss", true, loss},
 	{"end-to-end", true, endToEnd(provisions{tasks: 500, shortTasks: 200})},
 	{"end-to-end-slow-target", false, endToEnd(provisions{delay: 200 * time.Millisecond, tasks: 200})},
 	{"already-provisioned", true, endToEnd(provisions{already: true, tasks: 500, shortTasks: 200})},
+	{"reporting", false, endToEnd(provisions{reporting: true, tasks: 50})},
 	{"ten-connectors", false, shared},
 	{"finished-tasks", false, scale(1000, 10_000, manyTasks)},
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,10 @@ type manager struct {
 	// receiver, health and profiles are its addresses.
 	receiver, health, profiles string
 
+	// dir is the folder of its logs, and args are its arguments.
+	dir  string
+	args []string
+
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
@@ -41,38 +46,47 @@ type manager struct {
 
 // startManager starts the manager's program and waits until it is ready. Its logs go to a file in dir.
 func startManager(ctx context.Context, p *plane, dir string, args ...string) (*manager, error) {
-	m := &manager{ended: make(chan struct{})}
+	m := &manager{dir: dir}
 	for _, address := range []*string{&m.receiver, &m.health, &m.profiles} {
 		var err error
 		if *address, err = testenv.FindFreeAddress(ctx); err != nil {
 			return nil, err
 		}
 	}
-	log, err := os.CreateTemp(dir, "manager-*.log")
-	if err != nil {
-		return nil, err
-	}
-	m.log = log.Name()
-	m.cmd = exec.Command(filepath.Join("bin", "manager"), append([]string{
+	m.args = append([]string{
 		"--kubeconfig", p.kubeconfig, "--receiver-bind-address", m.receiver, "--health-probe-bind-address", m.health,
 		"--pprof-bind-address", m.profiles, "--metrics-bind-address", "0",
-	}, args...)...)
-	m.cmd.Stdout, m.cmd.Stderr = log, log
-	start := time.Now()
-	if err := m.cmd.Start(); err != nil {
+	}, args...)
+	if err := m.launch(ctx); err != nil {
 		return nil, err
 	}
+	return m, nil
+}
+
+// launch starts the program, once more where it ran before and has ended, and waits until it is ready.
+func (m *manager) launch(ctx context.Context) error {
+	log, err := os.CreateTemp(m.dir, "manager-*.log")
+	if err != nil {
+		return err
+	}
+	cmd, ended := exec.Command(filepath.Join("bin", "manager"), m.args...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	m.cmd, m.log, m.ended = cmd, log.Name(), ended
 	go func() {
-		defer close(m.ended)
+		defer close(ended)
 		defer log.Close()
-		_ = m.cmd.Wait()
+		_ = cmd.Wait()
 	}()
 	if err := m.awaitReady(ctx); err != nil {
 		m.stop()
-		return nil, err
+		return err
 	}
 	m.readyAfter = time.Since(start)
-	return m, nil
+	return nil
 }
 
 func (m *manager) awaitReady(ctx context.Context) error {
@@ -113,9 +127,14 @@ func (m *manager) stop() {
 	select {
 	case <-m.ended:
 	case <-time.After(stopWithin):
-		_ = m.cmd.Process.Kill()
-		<-m.ended
+		m.kill()
 	}
+}
+
+// kill ends the manager at once, as a crash does.
+func (m *manager) kill() {
+	_ = m.cmd.Process.Kill()
+	<-m.ended
 }
 
 // processor is the processor time that the manager has used, to ten milliseconds.

@@ -27,6 +27,8 @@ type operating struct {
 	// manager is the one that runs; nil while none does.
 	manager *manager
 	targets []*target
+	// tenant is asked and told about the tasks; nil for none.
+	tenant *tenant
 }
 
 // newOperating makes a namespace with a WebhookReceiver, which configure may change, and no manager yet.
@@ -77,6 +79,9 @@ func (o *operating) close() {
 	o.stop()
 	for _, t := range o.targets {
 		t.close()
+	}
+	if o.tenant != nil {
+		o.tenant.close()
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	statusBudget  = 2
 	eventsBudget  = 2
 	nothingBudget = 1
+	// reportingBudget is that of status writes where Cakewalk is told.
+	reportingBudget = 3
 )
 
 // provisions says how one case of provisioning differs from the others.
@@ -27,6 +29,8 @@ type provisions struct {
 	delay time.Duration
 	// already tells that everybody has the access that is asked for.
 	already bool
+	// reporting tells that Cakewalk is asked before the change, and told after it.
+	reporting bool
 	// tasks are as many as there are in a full run, and in a short one.
 	tasks, shortTasks int
 }
@@ -45,6 +49,11 @@ func endToEnd(p provisions) func(context.Context, *bench, string) error {
 			return err
 		}
 		t.full.Store(p.already)
+		if p.reporting {
+			if err := o.askTenant(ctx); err != nil {
+				return err
+			}
+		}
 		if err := o.start(ctx); err != nil {
 			return err
 		}
@@ -67,7 +76,10 @@ func endToEnd(p provisions) func(context.Context, *bench, string) error {
 		b.tell(name, fmt.Sprintf("tasks done, %d delivered at once", tasks), "/s", each(runs, burst.rate))
 		b.tell(name, "processor time of the manager per task", "ms", each(runs, func(r burst) float64 { return milliseconds(r.processor) / float64(r.tasks) }))
 		b.tell(name, "requests to the target per task", "", each(runs, func(r burst) float64 { return r.perTask(int(r.requests)) }))
-		b.holdWrites(name, runs, p.already)
+		if p.reporting {
+			b.tell(name, "requests to Cakewalk per task", "", each(runs, func(r burst) float64 { return r.perTask(r.told) }))
+		}
+		b.holdWrites(name, runs, p)
 		return b.profile(ctx, name, o.manager, func(ctx context.Context) error {
 			_, err := o.burst(ctx, tasks, t)
 			return err
@@ -76,10 +88,13 @@ func endToEnd(p provisions) func(context.Context, *bench, string) error {
 }
 
 // holdWrites holds the writes of a task to the budgets.
-func (b *bench) holdWrites(name string, runs []burst, already bool) {
+func (b *bench) holdWrites(name string, runs []burst, p provisions) {
 	status := float64(statusBudget)
-	if already {
+	switch {
+	case p.already:
 		status = nothingBudget
+	case p.reporting:
+		status = reportingBudget
 	}
 	for _, w := range []struct {
 		what, resource string
@@ -98,8 +113,9 @@ type burst struct {
 	tasks     int
 	took      time.Duration
 	processor time.Duration
-	// requests are those to the target, and written is what was written to the API server.
+	// requests are those to the target, told those to Cakewalk, and written is what was written to the API server.
 	requests int64
+	told     int
 	written  testenv.Writes
 }
 
@@ -112,13 +128,24 @@ func (r burst) String() string {
 	return fmt.Sprintf("%.1f/s, %s processor, %d requests, written %v", r.rate(), r.processor, r.requests, r.written)
 }
 
-// everyTask counts all tasks.
-func everyTask(*accessv1alpha1.AccessTask) bool { return true }
+// done counts the tasks that Cakewalk was told of where there is one to tell, and otherwise all.
+func (o *operating) done(task *accessv1alpha1.AccessTask) bool {
+	return o.tenant == nil || reported(task)
+}
+
+// announced makes deliveries of one task each, which are known to Cakewalk where there is one.
+func (o *operating) announced(tasks int) ([]delivery, error) {
+	deliveries, err := newDeliveries(tasks, 1, "slack", signHMAC)
+	if err == nil && o.tenant != nil {
+		err = o.tenant.know(deliveries)
+	}
+	return deliveries, err
+}
 
 // burst delivers tasks about as many people, 32 at a time, and waits until all are done and their events are written.
 func (o *operating) burst(ctx context.Context, tasks int, t *target) (burst, error) {
 	r := burst{tasks: tasks}
-	deliveries, err := newDeliveries(tasks, 1, "slack", signHMAC)
+	deliveries, err := o.announced(tasks)
 	if err != nil {
 		return r, err
 	}
@@ -135,15 +162,17 @@ func (o *operating) burst(ctx context.Context, tasks int, t *target) (burst, err
 	if err != nil {
 		return r, err
 	}
+	told := o.tenant.asked()
 	asked, start := t.requests.Load(), time.Now()
 	if err := o.deliver(ctx, deliveries, bareInFlight); err != nil {
 		return r, err
 	}
-	if err := e.await(ctx, tasks, everyTask); err != nil {
+	if err := e.await(ctx, tasks, o.done); err != nil {
 		return r, err
 	}
 	r.took = time.Since(start)
 	r.requests = t.requests.Load() - asked
+	r.told = o.tenant.asked() - told
 	after, err := o.manager.processor()
 	if err != nil {
 		return r, err
@@ -175,7 +204,7 @@ func (o *operating) writtenSince(ctx context.Context, before testenv.Writes) (te
 
 // oneByOne delivers tasks one after the other, each when the one before is done, and returns how long each took.
 func (o *operating) oneByOne(ctx context.Context, n int) ([]time.Duration, error) {
-	deliveries, err := newDeliveries(n, 1, "slack", signHMAC)
+	deliveries, err := o.announced(n)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +219,7 @@ func (o *operating) oneByOne(ctx context.Context, n int) ([]time.Duration, error
 		if err := o.deliver(ctx, deliveries[i:i+1], 1); err != nil {
 			return nil, err
 		}
-		if err := e.await(ctx, i+1, everyTask); err != nil {
+		if err := e.await(ctx, i+1, o.done); err != nil {
 			return nil, err
 		}
 		took[i] = e.times[i].Sub(start)

@@ -30,11 +30,11 @@ type line struct {
 	// Budget is what the measure is held to; nil: it is told, and held to nothing.
 	Budget *float64 `json:"budget,omitempty"`
 	Bound  bound    `json:"bound,omitempty"`
-	// Ratio is the median by the budget.
+	// Ratio is the median by the budget; absent where either is zero.
 	Ratio float64 `json:"ratio,omitempty"`
 	// Verdict is met or missed; empty without a budget.
 	Verdict string `json:"verdict,omitempty"`
-	// relative tells that the measure is a ratio of two of the same run, which other machines share.
+	// relative tells that other machines share the measure: it is a ratio of two of the same run, or a number of things.
 	relative bool
 }
 
@@ -57,13 +57,16 @@ func (r *report) hold(name, what, unit string, s spread, budget float64) {
 	r.add(judged(line{Case: name, What: what, Unit: unit, spread: s, Bound: atMost, Budget: &budget}))
 }
 
-// holdRatio adds a ratio of two measures of the same run, with a budget.
+// holdRatio adds a ratio of two measures of the same run, or a number of things, with a budget.
 func (r *report) holdRatio(name, what string, s spread, b bound, budget float64) {
 	r.add(judged(line{Case: name, What: what, spread: s, Bound: b, Budget: &budget, relative: true}))
 }
 
 func judged(l line) line {
-	l.Ratio, l.Verdict = l.Median / *l.Budget, "missed"
+	l.Verdict = "missed"
+	if *l.Budget != 0 {
+		l.Ratio = l.Median / *l.Budget
+	}
 	if l.Bound == atLeast && l.Median >= *l.Budget || l.Bound == atMost && l.Median <= *l.Budget {
 		l.Verdict = "met"
 	}
@@ -75,11 +78,24 @@ func (r *report) add(l line) {
 	_, _ = fmt.Fprintf(r.out, "   %s\n", strings.Join(l.cells(), " | "))
 }
 
-// farOff are the ratios that miss their budget by more than half of it, which noise does not explain.
+// far tells that the measure misses its budget by more than half of the budget. Nothing is half of zero: whatever misses
+// that is far from it.
+func (l line) far() bool {
+	switch l.Bound {
+	case atLeast:
+		return l.Median < *l.Budget/2
+	case atMost:
+		return l.Median > *l.Budget*3/2
+	default:
+		return false
+	}
+}
+
+// farOff are those of the measures that other machines share which are far from their budget: noise does not explain it.
 func (r *report) farOff() []string {
 	var all []string
 	for _, l := range r.Lines {
-		if l.relative && (l.Bound == atLeast && l.Ratio < 0.5 || l.Bound == atMost && l.Ratio > 2) {
+		if l.relative && l.far() {
 			all = append(all, fmt.Sprintf("%s: %s is %s, %s %s is wanted", l.Case, l.What, number(l.Median), l.Bound, number(*l.Budget)))
 		}
 	}
@@ -98,6 +114,10 @@ func (l line) cells() []string {
 	budget, ratio := "", ""
 	if l.Budget != nil {
 		budget, ratio = fmt.Sprintf("%s %s%s", l.Bound, number(*l.Budget), unit), number(l.Ratio)
+		if *l.Budget == 0 {
+			// Nothing can be said by it.
+			ratio = ""
+		}
 	}
 	return []string{l.Case, l.What, measured, budget, ratio, l.Verdict}
 }
