@@ -76,13 +76,13 @@ func (r *AccessTaskReconciler) tellOfCakewalk(task *accessv1alpha1.AccessTask, b
 	if c == nil || c.Reason == accessv1alpha1.ReasonReporting {
 		return
 	}
-	kind := corev1.EventTypeNormal
-	if c.Status != metav1.ConditionTrue {
-		kind = corev1.EventTypeWarning
-	} else if c.Reason == accessv1alpha1.ReasonAlreadyApproved && newly(before, &task.Status, accessv1alpha1.ConditionSucceeded) != nil {
-		// The event about the task's end says so.
+	if c.Reason == accessv1alpha1.ReasonAlreadyApproved && newly(before, &task.Status, accessv1alpha1.ConditionSucceeded) != nil {
+		// It was not reported from here.
 		return
 	}
 	r.Metrics.reports.WithLabelValues(task.Namespace, receiver, c.Reason).Inc()
-	r.Recorder.Eventf(task, nil, kind, c.Reason, "Report", "%s", shorten(c.Message, maxNote))
+	if c.Status != metav1.ConditionTrue {
+		// That Cakewalk knows is what everybody expects: the status says so.
+		r.Recorder.Eventf(task, nil, corev1.EventTypeWarning, c.Reason, "Report", "%s", shorten(c.Message, maxNote))
+	}
 }

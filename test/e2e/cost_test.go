@@ -120,6 +120,24 @@ func TestTasksCostNoMoreThanTheyMust(t *testing.T) {
 	}
 }
 
+func TestReportedTasksCostNoMoreThanTheyMust(t *testing.T) {
+	r := newTenant(t)
+	r.start()
+	first := r.request("first@example.com")
+	r.delivers(r.namespace+"/cakewalk", r.cakewalk.Body(first))
+	r.condition(first, accessv1alpha1.ConditionReported, accessv1alpha1.ReasonApproved)
+
+	const tasks = 3
+	cost := &cost{rig: r.rig, want: testenv.Writes{}}
+	cost.begin()
+	for n := range tasks {
+		id := r.request(fmt.Sprintf("user%d@example.com", n))
+		r.delivers(r.namespace+"/cakewalk", r.cakewalk.Body(id))
+		r.condition(id, accessv1alpha1.ConditionReported, accessv1alpha1.ReasonApproved)
+	}
+	cost.hold("a new account and a membership, and Cakewalk told of it", testenv.Writes{"accesstasks": 1, "accesstasks/status": 3, "events": 2}, tasks)
+}
+
 // cost holds what is written to the API server about tasks to what they may cost.
 type cost struct {
 	*rig
