@@ -78,14 +78,14 @@ func (r *report) add(l line) {
 	_, _ = fmt.Fprintf(r.out, "   %s\n", strings.Join(l.cells(), " | "))
 }
 
-// far tells that the measure misses its budget by more than half of the budget. Nothing is half of zero: whatever misses
-// that is far from it.
+// far tells that the measure is less than half as good as its budget. Nothing is twice zero: whatever misses that is far
+// from it.
 func (l line) far() bool {
 	switch l.Bound {
 	case atLeast:
 		return l.Median < *l.Budget/2
 	case atMost:
-		return l.Median > *l.Budget*3/2
+		return l.Median > *l.Budget*2
 	default:
 		return false
 	}

@@ -46,9 +46,9 @@ func TestFarOff(t *testing.T) {
 		"at least, missed by half":                {atLeast, 0.9, 0.45, false},
 		"at least, missed by more than half":      {atLeast, 0.9, 0.449, true},
 		"at most, met":                            {atMost, 1.25, 1.25, false},
-		"at most, missed by less than half":       {atMost, 1.25, 1.874, false},
-		"at most, missed by half":                 {atMost, 1.25, 1.875, false},
-		"at most, missed by more than half":       {atMost, 1.25, 1.876, true},
+		"at most, less than twice":                {atMost, 1.25, 2.499, false},
+		"at most, twice":                          {atMost, 1.25, 2.5, false},
+		"at most, more than twice":                {atMost, 1.25, 2.501, true},
 		"at most nothing, met":                    {atMost, 0, 0, false},
 		"at most nothing, missed by a single one": {atMost, 0, 1, true},
 	} {
@@ -93,9 +93,9 @@ func TestTheExitCodeFollowsTheVerdict(t *testing.T) {
 		args     []string
 		code     int
 	}{
-		"within":          {"1.5", []string{"-short"}, 0},
-		"far":             {"1.51", []string{"-short"}, 1},
-		"far, a full run": {"1.51", nil, 0},
+		"within":          {"2", []string{"-short"}, 0},
+		"far":             {"2.01", []string{"-short"}, 1},
+		"far, a full run": {"2.01", nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
