@@ -6,12 +6,15 @@
 package sqlclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"database/sql"
 	"errors"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -31,6 +34,9 @@ type Options struct {
 	// WithoutTLS tells whether an error means that the server does not speak TLS.
 	WithoutTLS func(err error) bool
 }
+
+// errUnreadable stands for what a scan says, which repeats the values.
+var errUnreadable = errors.New("the server answered with rows that cannot be read")
 
 // Client speaks to a database. It may be used by several goroutines.
 type Client struct {
@@ -62,7 +68,8 @@ func (c *Client) Query(ctx context.Context, scan func(*sql.Rows) error, statemen
 		defer rows.Close()
 		for rows.Next() {
 			if err := scan(rows); err != nil {
-				return err
+				// A scan also fails when the time is up.
+				return cmp.Or(rows.Err(), errUnreadable)
 			}
 		}
 		return rows.Err()
@@ -101,6 +108,8 @@ func (c *Client) request(ctx context.Context, write bool, send func(context.Cont
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, errUnreadable):
+		return provisioning.Retryable(err)
 	}
 	if word := c.options.Word(err, write); word != nil {
 		return word
@@ -132,9 +141,10 @@ func (c *Client) unanswered(err error) error {
 // maxDetail is how much of a server's text is repeated, in characters.
 const maxDetail = 256
 
-// Detail makes a server's text fit for status and logs: one line of at most 256 characters.
+// Detail makes a server's text fit for status and logs: one line of at most 256 characters, without control
+// characters and what is no text.
 func Detail(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError }), " ")
 	if runes := []rune(text); len(runes) > maxDetail {
 		return string(runes[:maxDetail]) + "..."
 	}

@@ -35,13 +35,13 @@ var mariaDB = dialect{
 }
 
 // mySQL keeps roles as users, and who has them in mysql.role_edges, from version 8 on. Roles are looked for at any host,
-// as CREATE ROLE makes them.
+// as CREATE ROLE makes them. That a user is a role shows in that somebody has it.
 var mySQL = dialect{
 	accounts:     "SELECT User, Host, account_locked = 'Y' FROM mysql.user WHERE User = ?",
 	roles:        "SELECT User FROM mysql.user WHERE User = ? AND Host = '%'",
 	members:      "SELECT FROM_USER, TO_USER, TO_HOST FROM mysql.role_edges WHERE FROM_USER = ? AND FROM_HOST = '%' LIMIT ?",
 	rolesOf:      "SELECT FROM_USER FROM mysql.role_edges WHERE TO_USER = ? AND TO_HOST = ?",
-	rolesOfRoles: "SELECT TO_USER, FROM_USER FROM mysql.role_edges WHERE TO_HOST = '%' LIMIT ?",
+	rolesOfRoles: "SELECT TO_USER, FROM_USER FROM mysql.role_edges WHERE TO_HOST = '%' AND TO_USER IN (SELECT FROM_USER FROM mysql.role_edges) LIMIT ?",
 	roleHost:     true,
 }
 

@@ -94,7 +94,7 @@ type account struct {
 	locked     bool
 }
 
-// key names an account for people and for comparison.
+// key names an account for people, and as the server does.
 func (a *account) key() string { return a.name + "@" + a.host }
 
 // findAccount returns the one user of a name, nil for none. A user is a name at a host.
@@ -160,7 +160,7 @@ func (b *Backend) membership(ctx context.Context, a *account, role string) (prov
 		return m, err
 	}
 	for _, other := range members {
-		if a != nil && other.key() == a.key() {
+		if a != nil && other.name == a.name && other.host == a.host {
 			m.Presence = provisioning.Present
 		} else {
 			m.Others = append(m.Others, other.key())
@@ -209,30 +209,35 @@ func (b *Backend) inherited(ctx context.Context, a *account, role string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	has := map[string][]string{}
+	holders, edges := map[string][]string{}, 0
 	err = b.sql.Query(ctx, func(rows *sql.Rows) error {
 		var holder, held string
 		err := rows.Scan(&holder, &held)
-		has[holder] = append(has[holder], held)
+		holders[held] = append(holders[held], holder)
+		edges++
 		return err
-	}, d.rolesOfRoles, maxMembers)
-	if err != nil || len(has) == 0 {
+	}, d.rolesOfRoles, maxMembers+1)
+	if err != nil || edges == 0 {
 		return nil, err
+	}
+	if edges > maxMembers {
+		return nil, provisioning.Permanent(provisioning.ReasonRefused, fmt.Errorf("the server's roles have more than %d roles", maxMembers))
 	}
 	own, err := b.sql.Strings(ctx, d.rolesOf, a.name, a.host)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(own, func(r string) bool { return r == role || !reaches(has, r, role, map[string]bool{}) }), nil
-}
-
-// reaches tells whether one role has another, however far.
-func reaches(has map[string][]string, from, to string, seen map[string]bool) bool {
-	if seen[from] {
-		return false
+	// From the role back, so that each row is followed once, however many roles the account has.
+	leads := map[string]bool{}
+	for next := []string{role}; len(next) > 0; next = next[1:] {
+		for _, holder := range holders[next[0]] {
+			if !leads[holder] {
+				leads[holder] = true
+				next = append(next, holder)
+			}
+		}
 	}
-	seen[from] = true
-	return slices.ContainsFunc(has[from], func(next string) bool { return next == to || reaches(has, next, to, seen) })
+	return slices.DeleteFunc(own, func(r string) bool { return r == role || !leads[r] }), nil
 }
 
 // HasEntitlement implements provisioning.EntitlementCreator.

@@ -20,7 +20,7 @@ func word(err error, write bool) error {
 	if !ok {
 		return nil
 	}
-	detail := fmt.Errorf("the server answered %s: %s", said.Code, sqlclient.Detail(said.Message))
+	detail := fmt.Errorf("the server answered %s", sqlclient.Detail(said.Code+": "+said.Message))
 	class := said.Code[:min(len(said.Code), 2)]
 	switch {
 	case class == "28":

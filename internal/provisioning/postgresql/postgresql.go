@@ -98,20 +98,30 @@ type account struct {
 
 // findAccount returns the role of a name, nil for none. Names of roles are unique, and have a case.
 func (b *Backend) findAccount(ctx context.Context, name string) (*account, error) {
-	var found *account
+	var found []account
 	err := b.sql.Query(ctx, func(rows *sql.Rows) error {
-		found = &account{}
-		return rows.Scan(&found.oid, &found.canLogin, &found.super, &found.members)
-	}, `SELECT r.oid, r.rolcanlogin, r.rolsuper, (SELECT count(*) FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid)
+		var a account
+		var is string
+		if err := rows.Scan(&is, &a.oid, &a.canLogin, &a.super, &a.members); err != nil {
+			return err
+		}
+		if is == name {
+			found = append(found, a)
+		}
+		return nil
+	}, `SELECT r.rolname::text, r.oid, r.rolcanlogin, r.rolsuper, (SELECT count(*) FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid)
 		FROM pg_catalog.pg_roles r WHERE r.rolname::text = $1::text`, name)
-	if err != nil || found == nil {
+	switch {
+	case err != nil || len(found) == 0:
 		return nil, err
-	}
-	if !found.canLogin && found.members > 0 {
+	case len(found) > 1:
+		return nil, provisioning.Permanent(provisioning.ReasonAmbiguousSubject, fmt.Errorf("the server has %d roles of the subject's name", len(found)))
+	case !found[0].canLogin && found[0].members > 0:
 		return nil, provisioning.Permanent(provisioning.ReasonRefused,
 			fmt.Errorf("the subject is the name of a role that others are members of and that cannot log in: that is a group, and no account"))
+	default:
+		return &found[0], nil
 	}
-	return found, nil
 }
 
 // Observe implements provisioning.Backend.
@@ -177,7 +187,7 @@ func (b *Backend) membership(ctx context.Context, a *account, subject, role stri
 // HasEntitlement implements provisioning.EntitlementCreator.
 func (b *Backend) HasEntitlement(ctx context.Context, role string) (bool, error) {
 	found, err := b.sql.Strings(ctx, "SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname::text = $1::text", role)
-	return len(found) > 0, err
+	return slices.Contains(found, role), err
 }
 
 // CountMembers implements provisioning.EntitlementEmptier. The operator's own role is not counted: from version 16 on, who
