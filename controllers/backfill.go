@@ -116,7 +116,8 @@ func (*Backfill) NeedLeaderElection() bool { return true }
 // Start looks through the tasks of receivers whenever that is due, until ctx ends.
 func (b *Backfill) Start(ctx context.Context) error {
 	if err := told(b.Synced).WaitForSync(ctx); err != nil {
-		return nil //nolint:nilerr // the process ends
+		// The process ends.
+		return nil
 	}
 	tick := time.NewTicker(backfillTick)
 	defer tick.Stop()

@@ -64,8 +64,15 @@ func TestTheModelFindsMutations(t *testing.T) {
 			{What: actArrive}, {What: actSee, A: 1, B: 1}, {What: actVisit, B: 2}, {What: actSuspend}, {What: actResume},
 		}},
 		"what began is forgotten before the lineup shows it": {mutation{gatesForget: true}, []step{
-			{What: actArrive, B: 2}, {What: actArrive, C: 1}, {What: actSee, A: 2, B: 2}, {What: actSuspend}, {What: actSee, A: 1, B: 1},
-			{What: actVisit, A: 1}, {What: actSuspend}, {What: actSee, A: 9}, {What: actVisit},
+			{What: actArrive, B: 2},
+			{What: actArrive, C: 1},
+			{What: actSee, A: 2, B: 2},
+			{What: actSuspend},
+			{What: actSee, A: 1, B: 1},
+			{What: actVisit, A: 1},
+			{What: actSuspend},
+			{What: actSee, A: 9},
+			{What: actVisit},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

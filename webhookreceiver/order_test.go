@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -93,5 +94,26 @@ func TestWhatArrivesAfterARestartIsNewerThanWhatIsFinished(t *testing.T) {
 	again.get(t, id(61), task)
 	if !task.Spec.ReceivedTime.After(ahead) {
 		t.Errorf("it arrived at %v, and the one before at %v", task.Spec.ReceivedTime, ahead)
+	}
+}
+
+// start waits until it listens.
+func TestAReplicaThatDoesNotLeadReceives(t *testing.T) {
+	namespace := env.Namespace(t)
+	lease := &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{
+		HolderIdentity: new("another"), LeaseDurationSeconds: new(int32(3600)), RenewTime: new(metav1.NowMicro()),
+	}}
+	lease.Namespace, lease.Name = namespace, "lease"
+	if err := env.Client(t).Create(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, func(m *manager.Options, o *Options) {
+		o.Namespaces = []string{namespace}
+		m.LeaderElection, m.LeaderElectionNamespace, m.LeaderElectionID = true, namespace, lease.Name
+	})
+	s.namespace = namespace
+	s.receiver(t, "cakewalk", secret, nil)
+	if got := s.post(t, "cakewalk", secret, grant(id(62), "{}")); got.answered.Stored != 1 {
+		t.Error(got.code, got.body)
 	}
 }

@@ -46,8 +46,14 @@ func newTaskCache(mgr manager.Manager, o Options) (cache.Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching AccessTasks: %w", err)
 	}
-	return c, mgr.Add(c)
+	return c, mgr.Add(everywhere{c})
 }
+
+// everywhere is a cache that runs on every replica. One of several namespaces would run on the leader alone.
+type everywhere struct{ cache.Cache }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }
 
 // taskMetadata is what a cache of tasks holds.
 func taskMetadata() *metav1.PartialObjectMetadata {

@@ -45,7 +45,7 @@ type losing struct {
 func loss(ctx context.Context, b *bench, name string) error {
 	// Its manager would lose the API server, too.
 	b.endReceiving()
-	o, err := b.newOperating(ctx, nil)
+	o, err := b.newOperating(ctx)
 	if err != nil {
 		return err
 	}

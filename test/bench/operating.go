@@ -31,8 +31,8 @@ type operating struct {
 	tenant *tenant
 }
 
-// newOperating makes a namespace with a WebhookReceiver, which configure may change, and no manager yet.
-func (b *bench) newOperating(ctx context.Context, configure func(*accessv1alpha1.WebhookReceiverSpec)) (*operating, error) {
+// newOperating makes a namespace with a WebhookReceiver, and no manager yet.
+func (b *bench) newOperating(ctx context.Context) (*operating, error) {
 	o := &operating{plane: b.plane, bench: b}
 	var err error
 	if o.namespace, err = o.plane.namespace(ctx, "operating"); err != nil {
@@ -42,9 +42,6 @@ func (b *bench) newOperating(ctx context.Context, configure func(*accessv1alpha1
 	receiver := &accessv1alpha1.WebhookReceiver{ObjectMeta: at(receiverHMAC)}
 	receiver.Spec.Verification.HMAC = &accessv1alpha1.HMACVerification{SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "hook", Key: "secret"}}}
 	receiver.Spec.Limits.MaxUnfinishedTasks = maxUnfinished
-	if configure != nil {
-		configure(&receiver.Spec)
-	}
 	for _, object := range []client.Object{&corev1.Secret{ObjectMeta: at("hook"), StringData: map[string]string{"secret": secret}}, receiver} {
 		if err := o.Create(ctx, object); err != nil {
 			return nil, fmt.Errorf("creating %T: %w", object, err)

@@ -39,7 +39,7 @@ type provisions struct {
 func endToEnd(p provisions) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
 		b.endReceiving()
-		o, err := b.newOperating(ctx, nil)
+		o, err := b.newOperating(ctx)
 		if err != nil {
 			return err
 		}

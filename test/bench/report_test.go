@@ -101,7 +101,7 @@ func TestTheExitCodeFollowsTheVerdict(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, os.Args[0], c.args...) //nolint:gosec // this program
+			cmd := exec.CommandContext(ctx, os.Args[0], c.args...)
 			// It leaves its folder where it fails.
 			cmd.Env = append(os.Environ(), measuredVariable+"="+c.measured, "TMPDIR="+t.TempDir())
 			// So that it stops etcd and the API server.

@@ -22,7 +22,7 @@ func scale(sizes ...int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
 		// The rig of the other cases would only follow what is not its own.
 		b.endReceiving()
-		o, err := b.newOperating(ctx, nil)
+		o, err := b.newOperating(ctx)
 		if err != nil {
 			return err
 		}

@@ -22,20 +22,20 @@ const maxText = 512
 
 // CheckError holds an error of a backend that only looked against what said, the answers that it had, give reason for:
 // nil, ErrUnclear, or a *provisioning.PermanentError, of which the reason counts.
-func CheckError(t testing.TB, err, want error, said ...Answer) {
-	t.Helper()
+func CheckError(tb testing.TB, err, want error, said ...Answer) {
+	tb.Helper()
 	if (err != nil) != (want != nil) {
-		t.Errorf("error %v, want %v", err, want)
+		tb.Errorf("error %v, want %v", err, want)
 	}
 	if err == nil || want == nil {
 		return
 	}
 	text := err.Error()
 	if strings.Contains(text, Secret) {
-		t.Errorf("it shows the password: %s", text)
+		tb.Errorf("it shows the password: %s", text)
 	}
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxText || strings.ContainsFunc(text, unicode.IsControl) {
-		t.Errorf("it is not one short line of text: %q", text)
+		tb.Errorf("it is not one short line of text: %q", text)
 	}
 	cut, refused := false, false
 	for _, a := range said {
@@ -45,22 +45,22 @@ func CheckError(t testing.TB, err, want error, said ...Answer) {
 	wanted, permanent := errors.AsType[*provisioning.PermanentError](want)
 	switch err := err.(type) { //nolint:errorlint // A backend returns the error itself.
 	case *provisioning.PermanentError:
-		if permanent && err.Reason != wanted.Reason || !permanent && !(refused && err.Reason == provisioning.ReasonRefused) {
-			t.Errorf("it is for a person to mend, by the reason %s: %s", err.Reason, text)
+		if permanent && err.Reason != wanted.Reason || !permanent && (!refused || err.Reason != provisioning.ReasonRefused) {
+			tb.Errorf("it is for a person to mend, by the reason %s: %s", err.Reason, text)
 		}
 		return
 	case *provisioning.UnavailableError:
 		if !refused || !slices.Contains([]string{provisioning.ReasonUnauthorized, provisioning.ReasonAccessForbidden, provisioning.ReasonEndpointNotFound}, err.Reason) {
-			t.Errorf("the server did not say %s: %s", err.Reason, text)
+			tb.Errorf("the server did not say %s: %s", err.Reason, text)
 		}
 	case *provisioning.RetryableError:
 		if err.Unreachable && !cut || err.RateLimited && !refused {
-			t.Errorf("the server did not say %+v", *err)
+			tb.Errorf("the server did not say %+v", *err)
 		}
 	default:
-		t.Errorf("a %T is no word of provisioning's", err)
+		tb.Errorf("a %T is no word of provisioning's", err)
 	}
 	if permanent {
-		t.Errorf("it is not for a person to mend, and is %s: %s", wanted.Reason, text)
+		tb.Errorf("it is not for a person to mend, and is %s: %s", wanted.Reason, text)
 	}
 }
