@@ -54,6 +54,13 @@ func (n *names) of(receiver types.UID, now time.Time) *cakewalkFacts {
 	return n.kept[receiver].cakewalkFacts
 }
 
+// forget drops what is kept for a receiver.
+func (n *names) forget(receiver types.UID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.kept, receiver)
+}
+
 // size is how many persons were read.
 func (f *cakewalkFacts) size() int {
 	f.mu.Lock()
@@ -73,17 +80,33 @@ func (r *AccessTaskReconciler) checkNames(ctx context.Context, task *accessv1alp
 	if err != nil {
 		return nil, err
 	}
-	target, err := r.names.of(receiver.UID, r.now()).target(ctx, api, known.Request)
+	wrong, err := wrongNames(ctx, api, r.names.of(receiver.UID, r.now()), task, known)
+	if err == nil && len(wrong) > 0 {
+		// What is kept may be older than a change of the name.
+		if wrong, err = wrongNames(ctx, api, newCakewalkFacts(), task, known); err == nil && len(wrong) == 0 {
+			r.names.forget(receiver.UID)
+		}
+	}
 	if unreadable, ok := errors.AsType[*unreadableError](err); ok {
 		return rejected("Cakewalk does not tell what the task is about: " + unreadable.detail), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if wrong := otherNames(task.Spec.Request, target); len(wrong) > 0 {
+	if len(wrong) > 0 {
 		return rejected("Cakewalk knows the task otherwise than it was announced: " + strings.Join(wrong, "; ")), nil
 	}
 	return nil, nil
+}
+
+// wrongNames tells which names in a request are not those that Cakewalk has for its ids, by what is kept of it or else is
+// asked for.
+func wrongNames(ctx context.Context, api *cakewalk.Client, kept *cakewalkFacts, task *accessv1alpha1.AccessTask, known *cakewalk.Task) ([]string, error) {
+	target, err := kept.target(ctx, api, known.Request)
+	if err != nil {
+		return nil, err
+	}
+	return otherNames(task.Spec.Request, target), nil
 }
 
 // otherNames tells where a request names something otherwise than Cakewalk does. What it does not name cannot be wrong.

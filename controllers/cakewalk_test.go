@@ -152,6 +152,13 @@ func TestATaskWithTheRightIDsAndOtherNamesChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAPersonWhoWasRenamedIsAskedAboutAgain(t *testing.T) {
+	r := newCakewalkRig(t)
+	r.until(r.announced(r.request()), accessv1alpha1.ReasonProvisioned)
+	renamed := r.request(func(task *cakewalktest.Task) { task.Request.TargetUser.Email = "bob@example.com" })
+	r.until(r.announced(renamed), accessv1alpha1.ReasonAlreadyProvisioned)
+}
+
 func TestWhileCakewalkIsAway(t *testing.T) {
 	t.Run("what needs its confirmation waits", func(t *testing.T) {
 		r := newCakewalkRig(t)
