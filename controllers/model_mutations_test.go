@@ -16,6 +16,12 @@ func TestModelHistories(t *testing.T) {
 			{actArrive, 0, 0, 0, 0},
 			{actArrive, 0, 3, 0, 1},
 		}},
+		"a removal that began at its arrival's place, and is older once it is started over": {Asks: 2, Slots: 1, Steps: []step{
+			{actArrive, 0, 0, 0, 0},
+			{actArrive, 0, 3, 0, 1},
+			{actRun, 0, 0, 0, 0},
+			{actAnnotate, 1, 0, 0, 0},
+		}, Faults: []fault{{1, 0}, {2, 5}}},
 		"what is archived for everybody before the lineup shows that a newer grant was carried out": {Asks: 2, Slots: 1, Steps: []step{
 			{actArrive, 3, 0, 2, 0},
 			{actSee, 1, 1, 0, 0},

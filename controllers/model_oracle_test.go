@@ -6,6 +6,7 @@ package controllers
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
 	"getcakewalk.io/access-operator/internal/provisioning"
@@ -188,6 +189,14 @@ func (w *world) judgeTask(f *facts) {
 	}
 }
 
+// beganAfter tells whether a task began, some time, at a place that is newer. It may lose it: where Cakewalk could not be
+// asked, its place is that of its arrival, until a person starts it over and Cakewalk can be.
+func (w *world) beganAfter(name string, place time.Time) bool {
+	return slices.ContainsFunc(w.store.taskLog, func(version *accessv1alpha1.AccessTask) bool {
+		return version.Name == name && version.Status.StartTime != nil && orderTime(version).After(place)
+	})
+}
+
 // judgePlace holds how a task ended against the newer ones.
 func (w *world) judgePlace(app string, person int, f *facts, newer []*facts) {
 	task := w.store.tasks[f.name]
@@ -199,6 +208,9 @@ func (w *world) judgePlace(app string, person int, f *facts, newer []*facts) {
 			ran := w.ran[n.name] || succeeded(&w.store.tasks[n.name].Status)
 			undoes := takesAway(n.kind) && (n.level == provisioning.NoLevel || n.level == f.level)
 			ok = ok || gives(f.kind) && (ran || undoes) || takesAway(f.kind) && gives(n.kind) && ran
+		}
+		for _, n := range w.line(app, person) {
+			ok = ok || gives(f.kind) && n != f && w.beganAfter(n.name, orderTime(task))
 		}
 		if !ok {
 			w.fail("%s is superseded, and nothing newer was carried out or takes it away", f.name)
