@@ -6,7 +6,9 @@ package webhookreceiver
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -114,6 +117,28 @@ func TestAReplicaThatDoesNotLeadReceives(t *testing.T) {
 	s.namespace = namespace
 	s.receiver(t, "cakewalk", secret, nil)
 	if got := s.post(t, "cakewalk", secret, grant(id(62), "{}")); got.answered.Stored != 1 {
+		t.Error(got.code, got.body)
+	}
+}
+
+// neverListed never answers lists of finished tasks.
+type neverListed struct{ http.RoundTripper }
+
+func (n neverListed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.Contains(r.URL.Query().Get("fieldSelector"), "status.completionTime!=") {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	return n.RoundTripper.RoundTrip(r)
+}
+
+// start waits until it listens.
+func TestTheStartWaitsForAMomentForTheFinishedTasks(t *testing.T) {
+	config := rest.CopyConfig(env.Config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return neverListed{next} })
+	s := startWith(t, config, nil)
+	s.receiver(t, "cakewalk", secret, nil)
+	if got := s.post(t, "cakewalk", secret, grant(id(63), "{}")); got.answered.Stored != 1 {
 		t.Error(got.code, got.body)
 	}
 }

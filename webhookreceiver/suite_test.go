@@ -24,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -103,6 +104,12 @@ type suite struct {
 // start runs a manager with a receiver until the test ends. change may change the options of either.
 func start(tb testing.TB, change func(*manager.Options, *Options)) *suite {
 	tb.Helper()
+	return startWith(tb, env.Config, change)
+}
+
+// startWith is start with another way to the API server.
+func startWith(tb testing.TB, config *rest.Config, change func(*manager.Options, *Options)) *suite {
+	tb.Helper()
 	s := &suite{client: env.Client(tb), registry: prometheus.NewRegistry(), namespace: env.Namespace(tb), done: make(chan struct{})}
 	timeout := 45 * time.Second
 	options := manager.Options{
@@ -116,7 +123,7 @@ func start(tb testing.TB, change func(*manager.Options, *Options)) *suite {
 	if change != nil {
 		change(&options, &o)
 	}
-	mgr, err := manager.New(env.Config, options)
+	mgr, err := manager.New(config, options)
 	if err != nil {
 		tb.Fatal(err)
 	}
