@@ -57,9 +57,6 @@ const (
 	// controllersGCPercent is GOGC of a process with controllers: what they hold is mostly tasks, which stay, so that half
 	// as much room for garbage as usual costs little time and saves much memory.
 	controllersGCPercent = 40
-	// receiverGCPercent is GOGC of a process that only receives: it holds little and makes much garbage, so that collecting
-	// seldom saves a seventh of its processor time, for some 30 MiB.
-	receiverGCPercent = 400
 	// cacheSyncTimeout is how long the controllers wait for the tasks. A hundred thousand that are finished take the better
 	// part of a minute.
 	cacheSyncTimeout = 30 * time.Minute
@@ -121,10 +118,10 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("adding the webhook receiver: %w", err)
 		}
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent(o))
-	}
 	if o.control {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(controllersGCPercent)
+		}
 		resolver, err := connector.NewResolver(mgr.GetAPIReader(), mgr.GetConfig(), metrics.Registry)
 		if err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -138,13 +135,6 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	return mgr.Start(ctx)
-}
-
-func gcPercent(o options) int {
-	if o.control {
-		return controllersGCPercent
-	}
-	return receiverGCPercent
 }
 
 // connect finds the API server, and says which kinds of objects there are.
