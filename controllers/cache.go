@@ -51,9 +51,9 @@ func (c earlyCache) WaitForCacheSync(ctx context.Context) bool {
 // listPage is how many tasks are asked for at a time.
 const listPage = 500
 
-// newInformer makes the informers of a cache. That of tasks reads those that are there at the start page
-// by page: a stream of them as events (client-go's default) takes more than twice the time, and a list in one piece the
-// room of all of them as a whole.
+// newInformer makes the informers of a cache. That of tasks lists those that are there, at the start and after a watch
+// broke, for the sake of their order: client-go would have them streamed and tell of them in any. Page by page, since a list
+// in one piece takes the room of all of them as a whole.
 func newInformer(from toolscache.ListerWatcher, of runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	if _, ok := of.(*accessv1alpha1.AccessTask); ok {
 		all := toolscache.ToListerWatcherWithContext(from)
@@ -67,7 +67,7 @@ func newInformer(from toolscache.ListerWatcher, of runtime.Object, resync time.D
 	return toolscache.NewSharedIndexInformer(from, of, resync, indexers)
 }
 
-// listed is not streamed at the start.
+// listed is never streamed.
 type listed struct{ *toolscache.ListWatch }
 
 // IsWatchListSemanticsUnSupported is asked by client-go.

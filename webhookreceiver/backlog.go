@@ -14,8 +14,8 @@ import (
 	"getcakewalk.io/access-operator/internal/accesstask"
 )
 
-// backlog counts the unfinished tasks of each receiver, by the label that names it. It is fed by an informer, whose old objects are those of its last
-// call, so that counting differences is enough.
+// backlog counts the unfinished tasks of each receiver, by the label that names it. It is fed by an informer of the tasks
+// that are not finished, whose old objects are those of its last call, so that counting differences is enough.
 type backlog struct {
 	mu     sync.RWMutex
 	counts map[types.NamespacedName]int

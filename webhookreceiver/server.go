@@ -39,8 +39,8 @@ const (
 	drainTimeout      = 30 * time.Second
 )
 
-// arrivalsTimeout is how long the start waits for the arrivals of the finished tasks. The API server takes about 0.2 ms of
-// its processor for each: to be away for longer would cost more deliveries than the clocks of replicas can mix up.
+// arrivalsTimeout is how long the start waits to learn when the finished tasks arrived. The API server takes some 0.2 ms of
+// its processor for each: beside many, deliveries would be refused for long, while only clocks that differ make it matter.
 const arrivalsTimeout = 5 * time.Second
 
 const (
