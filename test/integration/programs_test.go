@@ -18,8 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"getcakewalk.io/access-operator/internal/provisioning"
 )
+
+// What the libraries log is not what a test fails of.
+func init() { ctrl.SetLogger(logr.Discard()) }
 
 // program finds a program, which must be there: a server that is not tested fails the tests.
 func program(tb testing.TB, name, debianPackage string, folders ...string) string {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,11 +50,16 @@ func startSamba(t *testing.T) *samba {
 	text, err := os.ReadFile(s.config)
 	must(t, err)
 	must(t, os.MkdirAll(data+"/run", 0o755))
-	global := "[global]\n\tserver services = ldap\n\tldap server require strong auth = no\n\told password allowed period = 0\n\tpid directory = " + data + "/run\n"
-	must(t, os.WriteFile(s.config, []byte(strings.Replace(string(text), "[global]\n", global, 1)), 0o600))
+	// The last line that sets an option counts, and a service that cannot start, as of a port that is taken, ends them all.
+	services := regexp.MustCompile(`(?m)^\s*server services = .*$`)
+	if len(services.FindAll(text, -1)) != 1 {
+		t.Fatalf("a configuration that names its services more or less than once:\n%s", text)
+	}
+	ours := "\tserver services = ldap\n\tldap server require strong auth = no\n\told password allowed period = 0\n\tpid directory = " + data + "/run"
+	must(t, os.WriteFile(s.config, services.ReplaceAll(text, []byte(ours)), 0o600))
 	s.tool2("user", "create", "operator", "First-password-1")
 	s.tool2("group", "addmembers", "Domain Admins", "operator")
-	startProgram(t, nil, nil, data, s.addr, program(t, "samba", debian, "/usr/sbin"), "-F", "-M", "single", "--configfile="+s.config)
+	startProgram(t, nil, nil, data, s.addr, program(t, "samba", debian, "/usr/sbin"), "-F", "--debug-stdout", "-M", "single", "--configfile="+s.config)
 	s.Rotate(t)
 	s.tool(t, "dn: OU=groups,"+s.base+"\nobjectClass: organizationalUnit\n\ndn: OU=people,"+s.base+"\nobjectClass: organizationalUnit\n\ndn: OU=others,"+s.base+"\nobjectClass: organizationalUnit\n", "ldapadd")
 	s.proxy = provisioningtest.NewWireProxy(t, s.addr, ldapProtocol)
