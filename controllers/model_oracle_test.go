@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -234,12 +235,20 @@ func (w *world) carriedOut(f *facts) bool {
 }
 
 // judgeAccess holds what a person has in the end against the tasks, one after the other. Of a task that began and was not
-// carried out to its end, any part may be in effect.
+// carried out to its end, any part may be in effect; of one that was started over, also before what is older, which may
+// have arrived in between.
 func (w *world) judgeAccess(app string, person int, line []*facts) {
 	onRemove := modelOnRemove[w.history.OnRemove]
 	possible := map[modelState]bool{w.initial[app][modelPeople[person]]: true}
 	archived := false
-	for _, f := range line {
+	for i, f := range line {
+		for _, newer := range line[i+1:] {
+			if w.startedOver[newer.name] {
+				for s := range maps.Clone(possible) {
+					mixtures(s, newer.after(s, onRemove), possible)
+				}
+			}
+		}
 		next := map[modelState]bool{}
 		archived = archived || f.kind == provisioning.Archive
 		for s := range possible {

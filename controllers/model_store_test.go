@@ -176,8 +176,11 @@ func (s *modelStore) apply(config *accessac.AccessTaskApplyConfiguration) error 
 		s.world.note("%s is %s: %s", was.Name, reasonOf(&status), message(was))
 	}
 	config.ResourceVersion = new(was.ResourceVersion)
-	if status.StartTime != nil {
+	switch {
+	case status.StartTime != nil:
 		s.world.ran[was.Name] = true
+	case s.world.ran[was.Name]:
+		s.world.startedOver[was.Name] = true
 	}
 	return nil
 }

@@ -80,6 +80,8 @@ type world struct {
 	// facts are what the tasks are about, and ran those that ever began.
 	facts map[string]*facts
 	ran   map[string]bool
+	// startedOver are those that began, and were then started over by a person.
+	startedOver map[string]bool
 	// initial is what people had at first, by application and person.
 	initial map[string]map[string]modelState
 	// disordered are the applications in which two leaders made changes at the same time, or in which the order became
@@ -113,7 +115,7 @@ type facts struct {
 func newWorld(h history, m mutation) *world {
 	w := &world{
 		history: h, mutation: m, clock: clocktesting.NewFakeClock(t0), targets: map[string]*provisioningtest.Fake{},
-		facts: map[string]*facts{}, ran: map[string]bool{}, initial: map[string]map[string]modelState{}, disordered: map[string]bool{},
+		facts: map[string]*facts{}, ran: map[string]bool{}, startedOver: map[string]bool{}, initial: map[string]map[string]modelState{}, disordered: map[string]bool{},
 	}
 	w.store = &modelStore{world: w, tasks: map[string]*accessv1alpha1.AccessTask{}, connectors: map[string]*accessv1alpha1.Connector{}}
 	held := h.Held
