@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,11 +120,15 @@ func TestAReplicaThatDoesNotLeadReceives(t *testing.T) {
 	}
 }
 
-// neverListed never answers lists of finished tasks.
-type neverListed struct{ http.RoundTripper }
+// neverTold never answers who asks for tasks by a field selector.
+type neverTold struct {
+	http.RoundTripper
 
-func (n neverListed) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.Contains(r.URL.Query().Get("fieldSelector"), "status.completionTime!=") {
+	selector string
+}
+
+func (n neverTold) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Query().Get("fieldSelector") == n.selector {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
@@ -133,12 +136,17 @@ func (n neverListed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // start waits until it listens.
-func TestTheStartWaitsForAMomentForTheFinishedTasks(t *testing.T) {
-	config := rest.CopyConfig(env.Config)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return neverListed{next} })
-	s := startWith(t, config, nil)
-	s.receiver(t, "cakewalk", secret, nil)
-	if got := s.post(t, "cakewalk", secret, grant(id(63), "{}")); got.answered.Stored != 1 {
-		t.Error(got.code, got.body)
+func TestTheStartWaitsNoMoreThanAMomentForTheTasks(t *testing.T) {
+	for name, selector := range map[string]string{"finished": "status.completionTime!=", "unfinished": "status.completionTime="} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := rest.CopyConfig(env.Config)
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return neverTold{next, selector} })
+			s := startWith(t, config, nil)
+			s.receiver(t, "cakewalk", secret, nil)
+			if got := s.post(t, "cakewalk", secret, grant(uuid.NewString(), "{}")); got.answered.Stored != 1 {
+				t.Error(got.code, got.body)
+			}
+		})
 	}
 }

@@ -39,9 +39,10 @@ const (
 	drainTimeout      = 30 * time.Second
 )
 
-// arrivalsTimeout is how long the start waits to learn when the finished tasks arrived. The API server takes some 0.2 ms of
-// its processor for each: beside many, deliveries would be refused for long, while only clocks that differ make it matter.
-const arrivalsTimeout = 5 * time.Second
+// tasksTimeout is how long the start waits to learn of the stored tasks: when they arrived, and how many are not finished.
+// The API server takes some 0.2 ms of its processor for each, and tells of none while it has just started itself and reads
+// them all. Deliveries would be refused for that long, while only clocks that differ, or a full backlog, make it matter.
+const tasksTimeout = 5 * time.Second
 
 const (
 	addressWithTLS    = ":9443"
@@ -198,7 +199,8 @@ type server struct {
 	options Options
 	log     logr.Logger
 	handler *handler
-	synced  toolscache.InformerSynced
+	// synced tells that the tasks that are not finished are known.
+	synced toolscache.InformerSynced
 
 	// address is where the server listens; nil while it does not, or no longer takes deliveries.
 	address atomic.Pointer[net.Addr]
@@ -217,14 +219,17 @@ func (s *server) check(*http.Request) error {
 	return nil
 }
 
-// knowArrivals finds out when the newest task arrived, and closes the returned channel once it is known.
-func (s *server) knowArrivals(ctx context.Context, running *sync.WaitGroup) <-chan struct{} {
+// knowTasks finds out which tasks are not finished, and when the newest of all arrived, and closes the returned channel
+// once both are known.
+func (s *server) knowTasks(ctx context.Context, running *sync.WaitGroup) <-chan struct{} {
 	known := make(chan struct{})
 	running.Go(func() {
 		for {
 			err := s.handler.store.arrivals.followFinished(ctx, s.handler.live, s.options)
 			if err == nil {
-				close(known)
+				if toolscache.WaitForCacheSync(ctx.Done(), s.synced) {
+					close(known)
+				}
 				return
 			}
 			if ctx.Err() != nil {
@@ -245,9 +250,6 @@ func (s *server) knowArrivals(ctx context.Context, running *sync.WaitGroup) <-ch
 // written to their status.
 func (s *server) Start(ctx context.Context) error {
 	defer s.handler.spooler.close()
-	if !toolscache.WaitForCacheSync(ctx.Done(), s.synced) {
-		return nil
-	}
 	// What serves deliveries outlives ctx, until they are drained.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -256,9 +258,9 @@ func (s *server) Start(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-s.knowArrivals(background, &running):
-	case <-time.After(arrivalsTimeout):
-		s.log.Info("Listening before it is known when the newest of the finished tasks arrived: there are many")
+	case <-s.knowTasks(background, &running):
+	case <-time.After(tasksTimeout):
+		s.log.Info("Listening before the stored tasks are known: there are many, or the API server has just started")
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.options.BindAddress)
