@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	accessv1alpha1 "getcakewalk.io/access-operator/api/v1alpha1"
@@ -82,7 +85,7 @@ func (s *storedTasks) fill(ctx context.Context, n int) error {
 	_, err := drive(ctx, n-s.finished, fillInFlight, func(ctx context.Context, _ int) error {
 		task := s.another(app)
 		user := task.Spec.Request.TargetUser.Email
-		if err := s.Create(ctx, task); err != nil {
+		if err := s.create(ctx, task); err != nil {
 			return err
 		}
 		s.sample.Status.DeepCopyInto(&task.Status)
@@ -95,15 +98,40 @@ func (s *storedTasks) fill(ctx context.Context, n int) error {
 		for i := range task.Status.Changes {
 			task.Status.Changes[i].Time = &now
 		}
-		return s.Status().Update(ctx, task)
+		return again(ctx, func() error {
+			err := s.Status().Update(ctx, task)
+			if apierrors.IsConflict(err) {
+				// Nobody else writes it: it was written by an attempt before.
+				return nil
+			}
+			return err
+		})
 	})
 	s.finished = n
 	return err
 }
 
+// create makes a task.
+func (s *storedTasks) create(ctx context.Context, task *accessv1alpha1.AccessTask) error {
+	return again(ctx, func() error {
+		err := s.Create(ctx, task)
+		if apierrors.IsAlreadyExists(err) {
+			// By an attempt before.
+			return s.Get(ctx, client.ObjectKeyFromObject(task), task)
+		}
+		return err
+	})
+}
+
+// again repeats what fails: an etcd whose disk is slow for a moment must not end an hour of measuring.
+func again(ctx context.Context, do func() error) error {
+	some := wait.Backoff{Duration: time.Second, Factor: 2, Steps: 6}
+	return retry.OnError(some, func(error) bool { return ctx.Err() == nil }, do)
+}
+
 // open makes tasks of an application that no Connector is there for.
 func (s *storedTasks) open(ctx context.Context, n int) error {
-	_, err := drive(ctx, n, fillInFlight, func(ctx context.Context, _ int) error { return s.Create(ctx, s.another("Nobody's")) })
+	_, err := drive(ctx, n, fillInFlight, func(ctx context.Context, _ int) error { return s.create(ctx, s.another("Nobody's")) })
 	return err
 }
 

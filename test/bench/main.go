@@ -112,6 +112,7 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 	}
 	defer func() { err = errors.Join(err, b.plane.env.Stop()) }()
 	defer b.endReceiving()
+	var failed []error
 	for _, c := range cases {
 		if !only.MatchString(c.name) || b.short && !c.short && only.String() == "" {
 			continue
@@ -119,7 +120,12 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 		start := time.Now()
 		b.progress("== %s", c.name)
 		if err := c.run(ctx, b, c.name); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			// What the others measure is worth having.
+			b.progress("   failed: %s", err)
+			failed = append(failed, fmt.Errorf("%s: %w", c.name, err))
 		}
 		b.progress("   took %s", time.Since(start).Round(time.Second))
 	}
@@ -128,6 +134,9 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 		if err := b.write(file); err != nil {
 			return err
 		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
 	}
 	if far := b.farOff(); b.short && len(far) > 0 {
 		return fmt.Errorf("far from the budget: %q", far)
