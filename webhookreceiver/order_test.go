@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,10 +126,12 @@ type neverTold struct {
 	http.RoundTripper
 
 	selector string
+	asked    *atomic.Bool
 }
 
 func (n neverTold) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Query().Get("fieldSelector") == n.selector {
+		n.asked.Store(true)
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
@@ -140,12 +143,16 @@ func TestTheStartWaitsNoMoreThanAMomentForTheTasks(t *testing.T) {
 	for name, selector := range map[string]string{"finished": "status.completionTime!=", "unfinished": "status.completionTime="} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var asked atomic.Bool
 			config := rest.CopyConfig(env.Config)
-			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return neverTold{next, selector} })
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return neverTold{next, selector, &asked} })
 			s := startWith(t, config, nil)
 			s.receiver(t, "cakewalk", secret, nil)
 			if got := s.post(t, "cakewalk", secret, grant(uuid.NewString(), "{}")); got.answered.Stored != 1 {
 				t.Error(got.code, got.body)
+			}
+			if !asked.Load() {
+				t.Errorf("nobody asked by %q", selector)
 			}
 		})
 	}
