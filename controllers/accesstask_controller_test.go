@@ -500,8 +500,9 @@ func TestAFailedAttemptIsDueAtOnceWhenTheSecretIsChanged(t *testing.T) {
 		}
 		return nil
 	}
-	c := r.connector("a")
-	r.patch(c, `{"retry":{"minDelaySeconds":900,"maxDelaySeconds":900}}`)
+	r.connector("a", func(c *accessv1alpha1.Connector) {
+		c.Spec.Retry.MinDelaySeconds, c.Spec.Retry.MaxDelaySeconds = 900, 900
+	})
 	task := r.task()
 	r.until(task, accessv1alpha1.ReasonRetrying)
 	away.Store(false)

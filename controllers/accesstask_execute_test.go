@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,16 +52,30 @@ func (f *fakeExecutor) got() []provisioning.Task {
 // executing makes a rig whose Connector "w" hands whole tasks to an executor.
 func executing(t *testing.T, answers ...error) (*rig, *fakeExecutor) {
 	t.Helper()
+	r, f := newExecutor(t, answers...)
+	r.executor()
+	return r, f
+}
+
+// newExecutor is executing without a Connector.
+func newExecutor(t *testing.T, answers ...error) (*rig, *fakeExecutor) {
+	t.Helper()
 	r, _ := newRig(t)
 	f := &fakeExecutor{answers: answers}
 	r.targets.mu.Lock()
 	r.targets.executors = map[string]provisioning.Executor{"w": f}
 	r.targets.mu.Unlock()
-	r.connector("w", func(c *accessv1alpha1.Connector) {
+	return r, f
+}
+
+// executor creates the Connector that hands tasks over.
+func (r *rig) executor(change ...func(*accessv1alpha1.Connector)) {
+	r.t.Helper()
+	handsOver := func(c *accessv1alpha1.Connector) {
 		c.Spec.SCIM, c.Spec.PermissionLevels = nil, nil
 		c.Spec.Webhook = &accessv1alpha1.WebhookBackend{URL: "https://example.com/hook", SecretRefs: []accessv1alpha1.SecretKeyReference{{Name: "s", Key: "k"}}}
-	})
-	return r, f
+	}
+	r.connector("w", slices.Insert(change, 0, handsOver)...)
 }
 
 func TestAWholeTaskIsHandedOverAndLookedAfter(t *testing.T) {
@@ -115,13 +130,8 @@ func TestAWholeTaskThatFails(t *testing.T) {
 }
 
 func TestADryRunHandsNothingOver(t *testing.T) {
-	r, f := executing(t, nil)
-	r.connector("dry", func(c *accessv1alpha1.Connector) {
-		c.Spec.Suspend, c.Spec.Match.WorkApps[0].Name = new(true), "Another"
-	})
-	c := &accessv1alpha1.Connector{}
-	c.Namespace, c.Name = r.namespace, "w"
-	r.patch(c, `{"dryRun":true}`)
+	r, f := newExecutor(t, nil)
+	r.executor(func(c *accessv1alpha1.Connector) { c.Spec.DryRun = new(true) })
 	task := r.until(r.task(), accessv1alpha1.ReasonDryRun)
 	if len(f.got()) != 0 || !strings.Contains(message(task), "ExecuteTask") {
 		t.Errorf("%d calls, %s", len(f.got()), message(task))

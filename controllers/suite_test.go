@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,9 +205,9 @@ func (r *rig) start() {
 // connector creates a Connector like newConnector's.
 func (r *rig) connector(name string, change ...func(*accessv1alpha1.Connector)) *accessv1alpha1.Connector {
 	r.t.Helper()
-	c := newConnector(name, change...)
+	soon := func(c *accessv1alpha1.Connector) { c.Spec.Retry.MinDelaySeconds = 1 }
+	c := newConnector(name, slices.Insert(change, 0, soon)...)
 	c.Namespace, c.Generation, c.Status = r.namespace, 0, accessv1alpha1.ConnectorStatus{}
-	c.Spec.Retry.MinDelaySeconds = 1
 	if c.Spec.SCIM != nil {
 		c.Spec.SCIM.Authentication.Bearer = &accessv1alpha1.BearerAuthentication{TokenSecretRef: accessv1alpha1.SecretKeyReference{Name: "s", Key: "k"}}
 	}
