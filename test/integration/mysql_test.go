@@ -42,7 +42,7 @@ func startMariaDB(t *testing.T, more ...string) *mariadb {
 	const debian = "mariadb-server"
 	as := systemUser(t, "mysql")
 	data := dataFolder(t, as)
-	args := []string{"--no-defaults", "--datadir=" + filepath.Join(data, "db"), "--auth-root-authentication-method=normal", "--skip-test-db"}
+	args := []string{"--no-defaults", "--datadir=" + filepath.Join(data, "db"), "--tmpdir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}
 	if as != nil {
 		args = append(args, "--user=mysql")
 	}
@@ -50,7 +50,7 @@ func startMariaDB(t *testing.T, more ...string) *mariadb {
 	m := &mariadb{port: freePort(t)}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(m.port))
 	args = append([]string{
-		"--no-defaults", "--datadir=" + filepath.Join(data, "db"), "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(m.port),
+		"--no-defaults", "--datadir=" + filepath.Join(data, "db"), "--tmpdir=" + data, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(m.port),
 		"--socket=" + filepath.Join(data, "socket"), "--pid-file=" + filepath.Join(data, "pid"), "--skip-name-resolve",
 	}, more...)
 	startProgram(t, as, nil, data, addr, program(t, "mariadbd", debian, "/usr/sbin"), args...)
