@@ -123,10 +123,10 @@ func (s *storedTasks) create(ctx context.Context, task *accessv1alpha1.AccessTas
 	})
 }
 
-// again repeats what fails: an etcd whose disk is slow for a moment must not end an hour of measuring.
+// again repeats for minutes what fails: a machine that is slow or away for a moment must not end an hour of measuring.
 func again(ctx context.Context, do func() error) error {
-	some := wait.Backoff{Duration: time.Second, Factor: 2, Steps: 6}
-	return retry.OnError(some, func(error) bool { return ctx.Err() == nil }, do)
+	minutes := wait.Backoff{Duration: 5 * time.Second, Factor: 1, Steps: 60}
+	return retry.OnError(minutes, func(error) bool { return ctx.Err() == nil }, do)
 }
 
 // open makes tasks of an application that no Connector is there for.

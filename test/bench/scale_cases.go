@@ -20,8 +20,9 @@ const mebibyte = 1 << 20
 // scale measures a manager beside more and more finished tasks.
 func scale(sizes ...int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		// The rig of the other cases would only follow what is not its own.
-		b.endReceiving()
+		if err := b.renewPlane(); err != nil {
+			return err
+		}
 		o, err := b.newOperating(ctx)
 		if err != nil {
 			return err
