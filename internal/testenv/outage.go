@@ -104,6 +104,12 @@ func (e *Env) StopAPIServer(tb testing.TB) (goOn func()) {
 	}
 }
 
+// APIServerPID returns the number of kube-apiserver's process. It needs Linux.
+func (e *Env) APIServerPID() (int, error) {
+	pid, _, err := e.apiServer()
+	return pid, err
+}
+
 // apiServer finds the process of the API server, and its command line.
 func (e *Env) apiServer() (pid int, args []string, err error) {
 	host, err := url.Parse(e.Config.Host)

@@ -142,6 +142,8 @@ type grown struct {
 	ready, provisioned time.Duration
 	// highest is what was resident at most until it settled, and settled what was then, in bytes.
 	highest, settled int64
+	// apiServer is what was resident of kube-apiserver then, in bytes.
+	apiServer int64
 	// idle is the share of one core that it used then.
 	idle float64
 	// written is what it wrote from its start until it settled.
@@ -212,9 +214,10 @@ func (s *storedTasks) settle(ctx context.Context, g *grown) error {
 		return err
 	}
 	g.idle = (after - before).Seconds() / idleFor.Seconds()
-	var errs [2]error
+	var errs [3]error
 	g.settled, errs[0] = s.manager.memory("VmRSS")
 	g.highest, errs[1] = s.manager.memory("VmHWM")
+	g.apiServer, errs[2] = s.apiServerMemory()
 	if err := errors.Join(errs[:]...); err != nil || s.bench.profiles == "" {
 		return err
 	}

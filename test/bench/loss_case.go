@@ -43,8 +43,6 @@ type losing struct {
 // loss counts the tasks that are missing though their deliveries were answered 2xx, after the API server was killed, and
 // the manager told to end, and killed.
 func loss(ctx context.Context, b *bench, name string) error {
-	// Its manager would lose the API server, too.
-	b.endReceiving()
 	o, err := b.newOperating(ctx)
 	if err != nil {
 		return err

@@ -50,9 +50,8 @@ type bench struct {
 	// dir holds what is thrown away in the end, and logs those of the managers.
 	dir, logs string
 
+	// plane is that of the case that runs.
 	plane *plane
-	// receives is the rig that the cases of receiving share; nil until one needs it.
-	receives *receiving
 }
 
 // benchCase is something that is measured.
@@ -107,11 +106,6 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 	if b.Machine, err = describe(ctx, b.dir); err != nil {
 		return err
 	}
-	if b.plane, err = startPlane(b.dir); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.plane.env.Stop()) }()
-	defer b.endReceiving()
 	var failed []error
 	for _, c := range cases {
 		if !only.MatchString(c.name) || b.short && !c.short && only.String() == "" {
@@ -119,7 +113,7 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 		}
 		start := time.Now()
 		b.progress("== %s", c.name)
-		if err := c.run(ctx, b, c.name); err != nil {
+		if err := b.measure(ctx, c); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -144,35 +138,14 @@ func (b *bench) run(ctx context.Context, only *regexp.Regexp, file string) (err 
 	return nil
 }
 
-// receiving returns the rig of the cases of receiving.
-func (b *bench) receiving(ctx context.Context) (*receiving, error) {
-	var err error
-	if b.receives == nil {
-		b.receives, err = b.startReceiving(ctx)
-	}
-	return b.receives, err
-}
-
-// endReceiving stops it, so that it takes nothing from other cases.
-func (b *bench) endReceiving() {
-	if b.receives != nil {
-		b.receives.close()
-		b.receives = nil
-	}
-}
-
-// renewPlane replaces etcd and kube-apiserver by new ones, for a case that measures what is stored: the hundreds of thousands of
-// objects that others stored and deleted take room and time for as long as their history is kept.
-func (b *bench) renewPlane() error {
-	b.endReceiving()
-	if err := b.plane.env.Stop(); err != nil {
+// measure runs a case on an etcd and a kube-apiserver of its own: the tens of thousands of tasks that another has stored
+// take their memory and their time.
+func (b *bench) measure(ctx context.Context, c benchCase) (err error) {
+	if b.plane, err = startPlane(b.dir); err != nil {
 		return err
 	}
-	renewed, err := startPlane(b.dir)
-	if err == nil {
-		b.plane = renewed
-	}
-	return err
+	defer func() { err = errors.Join(err, b.plane.env.Stop()) }()
+	return c.run(ctx, b, c.name)
 }
 
 // runs is how often each is run.

@@ -160,9 +160,12 @@ func (m *manager) processor() (time.Duration, error) {
 	return time.Duration(used) * time.Second / ticks, nil
 }
 
-// memory is a line of /proc/<pid>/status in bytes: VmRSS is what is resident now, VmHWM what was at most.
-func (m *manager) memory(line string) (int64, error) {
-	text, err := os.ReadFile(m.proc("status"))
+// memory is memoryOf the manager.
+func (m *manager) memory(line string) (int64, error) { return memoryOf(m.cmd.Process.Pid, line) }
+
+// memoryOf is a line of /proc/<pid>/status in bytes: VmRSS is what is resident now, VmHWM what was at most.
+func memoryOf(pid int, line string) (int64, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, err
 	}

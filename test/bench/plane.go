@@ -55,3 +55,12 @@ func (p *plane) namespace(ctx context.Context, name string) (string, error) {
 	err := p.Create(ctx, n)
 	return n.Name, err
 }
+
+// apiServerMemory is what is resident of kube-apiserver, in bytes.
+func (p *plane) apiServerMemory() (int64, error) {
+	pid, err := p.env.APIServerPID()
+	if err != nil {
+		return 0, err
+	}
+	return memoryOf(pid, "VmRSS")
+}

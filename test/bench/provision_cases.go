@@ -38,7 +38,6 @@ type provisions struct {
 // endToEnd measures tasks from the delivery to the end.
 func endToEnd(p provisions) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		b.endReceiving()
 		o, err := b.newOperating(ctx)
 		if err != nil {
 			return err

@@ -48,34 +48,30 @@ func (b *bench) compare(ctx context.Context, r *receiving, l load) ([]pair, erro
 // singles are deliveries of one event, with a number of them in flight.
 func singles(inFlight int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		return b.receiveCase(ctx, name, load{receiver: receiverHMAC, sign: signHMAC, objects: b.size(3000, 1000), batch: 1, inFlight: inFlight, bareInFlight: inFlight})
+		return b.receiveCase(ctx, name, load{receiver: receiverHMAC, objects: b.size(3000, 1000), batch: 1, inFlight: inFlight, bareInFlight: inFlight})
 	}
 }
 
 // batches are deliveries of several events, with as many in flight as hold 32 events at least.
 func batches(size int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		return b.receiveCase(ctx, name, load{receiver: receiverHMAC, sign: signHMAC, objects: b.size(5000, 2000), batch: size, inFlight: 4, bareInFlight: bareInFlight})
+		return b.receiveCase(ctx, name, load{receiver: receiverHMAC, objects: b.size(5000, 2000), batch: size, inFlight: 4, bareInFlight: bareInFlight})
 	}
 }
 
 // withRSA are deliveries of one event that are signed with RSA.
 func withRSA(ctx context.Context, b *bench, name string) error {
-	r, err := b.receiving(ctx)
-	if err != nil {
-		return err
-	}
-	return b.receiveCase(ctx, name, load{
-		receiver: receiverRSA, sign: signRSA(r.key), objects: b.size(3000, 1000), batch: 1, inFlight: bareInFlight, bareInFlight: bareInFlight,
-	})
+	return b.receiveCase(ctx, name, load{receiver: receiverRSA, objects: b.size(3000, 1000), batch: 1, inFlight: bareInFlight, bareInFlight: bareInFlight})
 }
 
 // receiveCase measures a load, and holds it to the budgets that there are for it.
 func (b *bench) receiveCase(ctx context.Context, name string, l load) error {
-	r, err := b.receiving(ctx)
+	r, err := b.startReceiving(ctx)
 	if err != nil {
 		return err
 	}
+	defer r.close()
+	l.sign = r.signer(l.receiver)
 	pairs, err := b.compare(ctx, r, l)
 	if err != nil {
 		return err

@@ -66,6 +66,14 @@ func (b *bench) startReceiving(ctx context.Context) (*receiving, error) {
 
 func (r *receiving) close() { r.manager.stop() }
 
+// signer signs as a receiver expects it.
+func (r *receiving) signer(receiver string) signer {
+	if receiver == receiverRSA {
+		return signRSA(r.key)
+	}
+	return signHMAC
+}
+
 func (r *receiving) makeReceivers(ctx context.Context) error {
 	public, err := x509.MarshalPKIXPublicKey(&r.key.PublicKey)
 	if err != nil {

@@ -15,10 +15,11 @@ import (
 
 // duplicates are deliveries of what is stored already.
 func duplicates(ctx context.Context, b *bench, name string) error {
-	r, err := b.receiving(ctx)
+	r, err := b.startReceiving(ctx)
 	if err != nil {
 		return err
 	}
+	defer r.close()
 	deliveries, err := newDeliveries(b.size(3000, 1000), 1, "Slack", signHMAC)
 	if err != nil {
 		return err
@@ -34,15 +35,12 @@ func duplicates(ctx context.Context, b *bench, name string) error {
 // badSignatures are deliveries whose signature is that of another.
 func badSignatures(receiver string) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		r, err := b.receiving(ctx)
+		r, err := b.startReceiving(ctx)
 		if err != nil {
 			return err
 		}
-		sign := signer(signHMAC)
-		if receiver == receiverRSA {
-			sign = signRSA(r.key)
-		}
-		other, err := sign([]byte("another"))
+		defer r.close()
+		other, err := r.signer(receiver)([]byte("another"))
 		if err != nil {
 			return err
 		}

@@ -17,11 +17,12 @@ const (
 
 const mebibyte = 1 << 20
 
-// scale measures a manager beside more and more finished tasks.
+// scale measures a manager beside more and more finished tasks; a short run leaves out the last size.
 func scale(sizes ...int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		if err := b.renewPlane(); err != nil {
-			return err
+		sizes := sizes
+		if b.short {
+			sizes = sizes[:len(sizes)-1]
 		}
 		o, err := b.newOperating(ctx)
 		if err != nil {
@@ -92,6 +93,7 @@ func (b *bench) tellGrown(name string, g grown) {
 	}
 	b.tell(name, "resident memory at most since the restart"+beside, "MiB", one(float64(g.highest)/mebibyte))
 	b.tell(name, "restart to the first provisioned task"+beside, "s", one(g.provisioned.Seconds()))
+	b.tell(name, "resident memory of kube-apiserver"+beside, "MiB", one(float64(g.apiServer)/mebibyte))
 	b.tell(name, "processor use when idle"+beside, "% of a core", one(100*g.idle))
 	b.tell(name, "status writes since the restart"+beside, "", one(float64(g.written["accesstasks/status"])))
 }
@@ -102,6 +104,7 @@ func (b *bench) tellSlope(name string, from, to grown) {
 	between := fmt.Sprintf(", each 1000 tasks from %d to %d", from.finished, to.finished)
 	slope := func(what, unit string, from, to float64) { b.tell(name, what+between, unit, one((to-from)/thousands)) }
 	slope("resident memory", "MiB", float64(from.settled)/mebibyte, float64(to.settled)/mebibyte)
+	slope("resident memory of kube-apiserver", "MiB", float64(from.apiServer)/mebibyte, float64(to.apiServer)/mebibyte)
 	slope("restart to ready", "s", from.ready.Seconds(), to.ready.Seconds())
 	slope("restart to the first provisioned task", "s", from.provisioned.Seconds(), to.provisioned.Seconds())
 	slope("processor use when idle", "% of a core", 100*from.idle, 100*to.idle)

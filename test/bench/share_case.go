@@ -16,7 +16,6 @@ const applications = 10
 
 // shared measures Connectors of one operator, all well, and then with one whose target never answers.
 func shared(ctx context.Context, b *bench, name string) error {
-	b.endReceiving()
 	o, err := b.newOperating(ctx)
 	if err != nil {
 		return err
