@@ -17,13 +17,9 @@ const (
 
 const mebibyte = 1 << 20
 
-// scale measures a manager beside more and more finished tasks; a short run leaves out the last size.
+// scale measures a manager beside more and more finished tasks.
 func scale(sizes ...int) func(context.Context, *bench, string) error {
 	return func(ctx context.Context, b *bench, name string) error {
-		sizes := sizes
-		if b.short {
-			sizes = sizes[:len(sizes)-1]
-		}
 		o, err := b.newOperating(ctx)
 		if err != nil {
 			return err
